@@ -1,0 +1,189 @@
+//! Where a mailbox's password comes from: the keychain, a command, or a person. Never from a file or argument.
+
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::keychain::{self, Keychain};
+
+/// How long a password command may take: it may ask a person for a passphrase.
+const COMMAND: Duration = Duration::from_mins(1);
+
+/// Longest answer of a password command, in octets. An OAuth 2.0 token has some thousand.
+const ANSWER: u64 = 64 * 1024;
+
+/// Where a mailbox's password comes from.
+#[derive(Debug)]
+pub enum Password {
+    /// From the keychain (service [`keychain::MAILBOX_SERVICE`]), or from a person where it is not there.
+    Keychain(Typed),
+    /// From a person, once a process.
+    Prompt(Typed),
+    /// The first line that this command prints. An argument list, no shell.
+    Command(Vec<String>),
+}
+
+/// What a person typed, so that a lost connection does not ask again.
+#[derive(Debug, Default)]
+pub struct Typed(Mutex<Option<SecretString>>);
+
+impl Password {
+    /// Gets the password. The error says what to do.
+    pub(super) async fn ask(
+        &self,
+        address: &str,
+        keychain: &Keychain,
+    ) -> Result<SecretString, String> {
+        match self {
+            Self::Keychain(typed) => match keychain
+                .get(keychain::MAILBOX_SERVICE, address)
+                .await
+            {
+                Ok(Some(password)) => Ok(password),
+                Ok(None) => typed
+                    .ask(address)
+                    .await
+                    .map_err(|_| not_in_keychain(address)),
+                Err(error) => Err(format!(
+                    "the mailbox's password cannot be read from the keychain: {error}"
+                )),
+            },
+            Self::Prompt(typed) => typed.ask(address).await.map_err(|_| {
+                format!(
+                    "there is no terminal to ask for the password of {address} on. Use `password = {{ command = \
+                     [...] }}` or the keychain where nobody sits"
+                )
+            }),
+            Self::Command(command) => run(command).await,
+        }
+    }
+}
+
+fn not_in_keychain(address: &str) -> String {
+    format!(
+        "the keychain holds no password for {address}. Store it under service \"{}\" and account \"{address}\" \
+         (on Linux: secret-tool store --label=\"{address}\" service {} username {address}), or name a command \
+         with `password = {{ command = [...] }}`",
+        keychain::MAILBOX_SERVICE,
+        keychain::MAILBOX_SERVICE
+    )
+}
+
+/// There is no terminal, or it gave no line.
+struct NoTerminal;
+
+impl Typed {
+    async fn ask(&self, address: &str) -> Result<SecretString, NoTerminal> {
+        let mut typed = self.0.lock().await;
+        if let Some(password) = &*typed {
+            return Ok(password.clone());
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(NoTerminal);
+        }
+        let prompt = format!("Password of {address}: ");
+        let password = tokio::task::spawn_blocking(move || rpassword::prompt_password(prompt))
+            .await
+            .map_err(|_| NoTerminal)?
+            .map_err(|_| NoTerminal)?;
+        let password = SecretString::from(password);
+        *typed = Some(password.clone());
+        Ok(password)
+    }
+}
+
+/// Runs a password command and takes the first line of its output. Its standard error goes to ours: it may ask.
+async fn run(command: &[String]) -> Result<SecretString, String> {
+    let [program, arguments @ ..] = command else {
+        return Err(
+            "the password command is empty. Name a program in `password.command`".to_owned(),
+        );
+    };
+    let failed = |why: String| {
+        format!("the password command {program:?} {why}. Run it by hand to see what is wrong")
+    };
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(format!("cannot be started ({error})")))?;
+    let mut answer = Zeroizing::new(Vec::with_capacity(1024));
+    let mut stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| failed("has no output".to_owned()))?
+        .take(ANSWER);
+    let status = timeout(COMMAND, async {
+        stdout.read_to_end(&mut answer).await?;
+        child.wait().await
+    })
+    .await
+    .map_err(|_| failed(format!("did not end within {} s", COMMAND.as_secs())))?
+    .map_err(|error| failed(format!("cannot be read ({error})")))?;
+    if !status.success() {
+        return Err(failed(format!("failed ({status})")));
+    }
+    let line = answer.split(|&b| b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match std::str::from_utf8(line) {
+        Ok("") => Err(failed("printed nothing on its first line".to_owned())),
+        Ok(password) => Ok(SecretString::from(password)),
+        Err(_) => Err(failed("printed something that is no UTF-8".to_owned())),
+    }
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PasswordVisitor)
+    }
+}
+
+/// Reads `"keychain"`, `"prompt"` or `{ command = [...] }`. None of its errors repeats what stands there: it may
+/// be a password.
+struct PasswordVisitor;
+
+impl<'de> Visitor<'de> for PasswordVisitor {
+    type Value = Password;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"keychain\", \"prompt\" or { command = [\"PROGRAM\", \"ARGUMENT\", ...] }")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Password, E> {
+        match word {
+            "keychain" => Ok(Password::Keychain(Typed::default())),
+            "prompt" => Ok(Password::Prompt(Typed::default())),
+            _ => Err(E::custom(
+                "a password cannot stand in this file. Write \"keychain\", \"prompt\" or { command = [...] }",
+            )),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Password, A::Error> {
+        const WANTED: &str = "`command` must be a list: [\"PROGRAM\", \"ARGUMENT\", ...]";
+        let mut command = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key != "command" || command.is_some() {
+                return Err(A::Error::unknown_field(&key, &["command"]));
+            }
+            command = Some(
+                map.next_value::<Vec<String>>()
+                    .map_err(|_| A::Error::custom(WANTED))?,
+            );
+        }
+        match command {
+            Some(command) if !command.is_empty() => Ok(Password::Command(command)),
+            _ => Err(A::Error::custom(WANTED)),
+        }
+    }
+}

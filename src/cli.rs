@@ -1,0 +1,255 @@
+//! The command line's types, and nothing else: man pages and completions are made from them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::imap::Cursor;
+
+/// Takes a new Salesforce security token from the mailbox it is sent to into the OS keychain.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    override_usage = "fetch-token [wait] [USERNAME] [OPTIONS]\n       fetch-token COMMAND [OPTIONS]",
+    after_help = "Without a command: wait.\n\nExit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 no token \
+                  before the deadline, 4 mailbox unreachable or misbehaving, 5 login refused, 6 keychain \
+                  unavailable, locked or refusing, 7 a token mail came and was refused, 8 nothing stored for that \
+                  username, 9 cannot be judged or recorded for now."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+impl Cli {
+    /// Reads the arguments (the program's name first). Where they name no command, `wait` is meant.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        if let Some(place) = place_of_default(&arguments) {
+            arguments.insert(place, "wait".into());
+        }
+        Self::try_parse_from(arguments)
+    }
+}
+
+/// Where `wait` is left out: before the first argument that is neither a command nor an option of all commands.
+fn place_of_default(arguments: &[OsString]) -> Option<usize> {
+    let mut place = 1;
+    while let Some(argument) = arguments.get(place) {
+        let word = argument.to_string_lossy();
+        match &*word {
+            "--config" => place += 2,
+            "-h" | "--help" | "-V" | "--version" => return None,
+            "--json" | "--quiet" | "--verbose" => place += 1,
+            _ if word.starts_with("--config=") => place += 1,
+            _ if word.len() > 1
+                && word.starts_with('-')
+                && word[1..].chars().all(|flag| matches!(flag, 'q' | 'v')) =>
+            {
+                place += 1;
+            }
+            _ if Cli::command().find_subcommand(&*word).is_some() => return None,
+            _ => break,
+        }
+    }
+    Some(place.min(arguments.len()))
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print one JSON object a line on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on standard error; twice for each step
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Read this configuration instead of the user's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Wait for the next token mail, store the token, say so
+    Wait(WaitArgs),
+    /// Print a cursor: "what arrives after this point", for `wait --from`
+    Arm(ArmArgs),
+    /// Watch, run the tool that resets the token, store the token that comes
+    Run(RunArgs),
+    /// Print the stored token
+    Get(GetArgs),
+    /// Show what is stored, from which mail, since when; never the token
+    List,
+    /// Delete the stored token
+    Forget(ForgetArgs),
+    /// Judge mails from files
+    Extract(ExtractArgs),
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// The Salesforce username whose token is waited for; any of the account's otherwise
+    #[arg(value_parser = username)]
+    pub username: Option<String>,
+    /// How to wait.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// Also take a mail that arrived within this time before
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration, conflicts_with = "from")]
+    pub since: Duration,
+    /// Take what arrived after this cursor, which `arm` or `run` printed
+    #[arg(long, value_name = "CURSOR")]
+    pub from: Option<Cursor>,
+}
+
+/// How `wait` and `run` wait.
+#[derive(Debug, Args)]
+pub struct Waiting {
+    /// End after this time, connecting included
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Watch the account with this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: Option<String>,
+    /// Print the token as well
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// `arm`.
+#[derive(Debug, Args)]
+pub struct ArmArgs {
+    /// The Salesforce username whose account is meant
+    #[arg(value_parser = username)]
+    pub username: Option<String>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Take the account with this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: Option<String>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The Salesforce username whose token the tool resets; any of the account's otherwise
+    #[arg(value_parser = username)]
+    pub username: Option<String>,
+    /// How to wait.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// The tool, with its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The Salesforce username
+    #[arg(value_parser = username)]
+    pub username: String,
+}
+
+/// `forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// The Salesforce username
+    #[arg(value_parser = username)]
+    pub username: String,
+}
+
+/// `extract`.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// Mails; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Put the tokens through the same intake as `wait` does
+    #[arg(long)]
+    pub store: bool,
+    /// Print the token as well
+    #[arg(long)]
+    pub print: bool,
+}
+
+fn username(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        return Ok(text.to_owned());
+    }
+    Err("it is neither a command nor a Salesforce username, which holds an @".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a time is a number with a unit, for example 90s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Command};
+    use clap::CommandFactory as _;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        let words = std::iter::once("fetch-token").chain(line.split_whitespace());
+        Cli::read(words.map(Into::into))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wait_is_meant_where_no_command_is_named() {
+        for line in [
+            "",
+            "--json",
+            "-vv",
+            "--config c.toml",
+            "me@acme.example",
+            "-q --config=c.toml --timeout 5s me@acme.example",
+            "wait me@acme.example",
+            "--json wait",
+        ] {
+            let cli = read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert!(matches!(cli.command, Command::Wait(_)), "{line}");
+        }
+        let cli = read("--json run me@acme.example -- tool --json").expect("run");
+        assert!(cli.global.json && matches!(cli.command, Command::Run(_)));
+    }
+
+    #[test]
+    fn a_word_that_is_neither_command_nor_username_is_refused() {
+        for line in [
+            "wiat",
+            "--timeout 5",
+            "--since 10m --from ftc1-x",
+            "get",
+            "run a@b.example",
+        ] {
+            let error = read(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        let error = read("wiat").expect_err("no username").to_string();
+        assert!(
+            error.contains("neither a command nor a Salesforce username"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Exit codes: part of the contract, so that scripts can tell what happened.
+
+use crate::{config, keychain, ledger};
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0.
+    Done,
+    /// 1: a bug, or a system that refuses what every system grants.
+    Unexpected,
+    /// 2: usage or configuration.
+    Usage,
+    /// 3: no token before the deadline.
+    NoToken,
+    /// 4: mailbox unreachable or misbehaving.
+    Mailbox,
+    /// 5: login refused.
+    Login,
+    /// 6: keychain unavailable, locked or refusing.
+    Keychain,
+    /// 7: a token mail came and was refused.
+    Refused,
+    /// 8: nothing stored for that username.
+    NotStored,
+    /// 9: cannot be judged or recorded for now.
+    Pending,
+    /// 128 and the signal's number, as shells do.
+    Signal(i32),
+    /// The status of the tool that `run` ran.
+    Tool(i32),
+}
+
+impl Exit {
+    /// The process's exit code.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::Unexpected => 1,
+            Self::Usage => 2,
+            Self::NoToken => 3,
+            Self::Mailbox => 4,
+            Self::Login => 5,
+            Self::Keychain => 6,
+            Self::Refused => 7,
+            Self::NotStored => 8,
+            Self::Pending => 9,
+            Self::Signal(signal) => 128 + signal,
+            Self::Tool(status) => status,
+        }
+    }
+
+    /// Whose status this is.
+    pub(super) fn by(self) -> &'static str {
+        match self {
+            Self::Tool(_) => "tool",
+            _ => "fetch-token",
+        }
+    }
+}
+
+/// A command that did not do what it was asked to.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened, then what to do.
+    pub message: String,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<keychain::Error> for Failure {
+    fn from(error: keychain::Error) -> Self {
+        Self::new(Exit::Keychain, error.to_string())
+    }
+}
+
+impl From<ledger::Error> for Failure {
+    fn from(error: ledger::Error) -> Self {
+        let exit = match error {
+            ledger::Error::Damaged { .. } => Exit::Unexpected,
+            ledger::Error::Io { .. } | ledger::Error::Held(_) => Exit::Pending,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

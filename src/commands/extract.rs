@@ -1,0 +1,190 @@
+//! `fetch-token extract`: judge mails from files, and store their tokens where asked to.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::announce::{object, sender};
+use super::{Exit, Failure, House};
+use crate::cli::ExtractArgs;
+use crate::config::{self, Config};
+use crate::intake::{Fate, Incoming, Mode, Obstacle, Outcome};
+use crate::mail::{MAX_MAIL, Policy};
+
+pub(super) async fn extract(house: &House, args: ExtractArgs) -> Result<Exit, Failure> {
+    let intake = house.intake()?;
+    let policies = policies(house)?;
+    let mode = if args.store {
+        Mode::Store
+    } else {
+        Mode::JudgeOnly
+    };
+    let mut worst = Exit::Done;
+    for file in &args.files {
+        let exit = match read(file) {
+            Err(why) => {
+                unreadable(house, file, &why);
+                Exit::Usage
+            }
+            Ok(raw) => {
+                let incoming = || {
+                    vec![Incoming {
+                        raw: &raw,
+                        origin: None,
+                    }]
+                };
+                let mut outcome = None;
+                for policy in &policies {
+                    outcome = intake.take(incoming(), policy, mode).await.pop();
+                    // A mail that one account refuses may be another's.
+                    if !matches!(&outcome, Some(outcome) if matches!(outcome.fate, Fate::Refused(_)))
+                    {
+                        break;
+                    }
+                }
+                outcome.map_or(Exit::Unexpected, |outcome| {
+                    report(house, file, &outcome, args.print)
+                })
+            }
+        };
+        if rank(exit) > rank(worst) {
+            worst = exit;
+        }
+    }
+    Ok(worst)
+}
+
+/// What the accounts accept; anything where none is configured.
+fn policies(house: &House) -> Result<Vec<Policy>, Failure> {
+    match house.config() {
+        Ok(Config { accounts }) => Ok(accounts
+            .iter()
+            .map(|account| Policy::clone(&account.policy))
+            .collect()),
+        Err(_) if house.global.config.is_none() && !config::default_file()?.exists() => {
+            Ok(vec![Policy::any()])
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Reads a mail, at most one octet more than is judged.
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut raw = Zeroizing::new(Vec::new());
+    let limit = MAX_MAIL as u64 + 1;
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut raw)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut raw))
+    };
+    match read {
+        Err(error) => Err(format!("cannot be read ({error})")),
+        Ok(0) => Err("is empty, so it is no mail".to_owned()),
+        Ok(_) => Ok(raw),
+    }
+}
+
+fn unreadable(house: &House, file: &Path, why: &str) {
+    house
+        .announcer
+        .error(&format!("fetch-token: {} {why}.", file.display()));
+    house.announcer.object(object(json!({
+        "file": file.to_string_lossy(),
+        "verdict": null,
+        "reason": "unreadable",
+        "username": null,
+        "sender": {"from": null, "proof": null, "domain": null},
+        "date": null,
+        "message_id": null,
+    })));
+}
+
+/// Prints one mail's verdict; gives its exit code.
+fn report(house: &House, file: &Path, outcome: &Outcome, print: bool) -> Exit {
+    let facts = &outcome.facts;
+    let name = file.display();
+    let (verdict, reason, text, exit) = match &outcome.fate {
+        Fate::Judged(mail) | Fate::Outdone(mail) => (
+            "token",
+            None,
+            format!("{name}: a token for {}", mail.username),
+            Exit::Done,
+        ),
+        Fate::Stored(mail) => (
+            "token",
+            None,
+            format!("{name}: a token for {}, stored", mail.username),
+            Exit::Done,
+        ),
+        Fate::Already(mail) => (
+            "token",
+            None,
+            format!("{name}: a token for {}, stored already", mail.username),
+            Exit::Done,
+        ),
+        Fate::NotATokenMail(why) => (
+            "not-a-token-mail",
+            Some(why.reason()),
+            format!("{name}: no token mail"),
+            Exit::Done,
+        ),
+        Fate::Refused(refused) => (
+            "refused",
+            Some(refused.reason),
+            format!("{name}: refused ({}): {}", refused.reason, refused.sentence),
+            Exit::Refused,
+        ),
+        Fate::Pending(pending) => (
+            "pending",
+            Some(pending.why.reason()),
+            format!("{name}: not stored: {}", pending.why),
+            match pending.why {
+                Obstacle::Keychain(_) => Exit::Keychain,
+                Obstacle::Ledger(_) | Obstacle::Clock(_) => Exit::Pending,
+            },
+        ),
+    };
+    let mut described = object(json!({
+        "file": file.to_string_lossy(),
+        "verdict": verdict,
+        "reason": reason,
+        "username": facts.username,
+        "sender": sender(outcome),
+        "date": facts.date.map(|date| date.to_string()),
+        "message_id": facts.message_id,
+    }));
+    let mail = match &outcome.fate {
+        Fate::Judged(mail) | Fate::Outdone(mail) | Fate::Stored(mail) | Fate::Already(mail) => {
+            Some(mail)
+        }
+        _ => None,
+    };
+    for warning in mail.iter().flat_map(|mail| &mail.warnings) {
+        house.announcer.say(&format!("{name}: warning: {warning}."));
+    }
+    let token = mail.filter(|_| print).map(|mail| mail.token.expose());
+    if let Some(token) = token {
+        described.insert("token".to_owned(), Value::from(token));
+    }
+    match token {
+        Some(token) => house
+            .announcer
+            .result(&format!("{text}\n{token}"), described),
+        None => house.announcer.result(&text, described),
+    }
+    exit
+}
+
+/// How bad an input's exit code is, for the command's own: 1, 2, 6, 7, 9, 0 from the worst.
+fn rank(exit: Exit) -> u8 {
+    match exit {
+        Exit::Done => 0,
+        Exit::Pending => 1,
+        Exit::Refused => 2,
+        Exit::Keychain => 3,
+        Exit::Usage => 4,
+        _ => 5,
+    }
+}

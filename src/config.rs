@@ -1,0 +1,374 @@
+//! The configuration file, and errors that point at the place in it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use directories::ProjectDirs;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::account::{Account, Password};
+use crate::imap::{Endpoint, Tls};
+use crate::mail::{self, Policy, Recipients, UsernameGlobs};
+
+/// What the user configured.
+#[derive(Debug)]
+pub struct Config {
+    /// At least one.
+    pub accounts: Vec<Arc<Account>>,
+}
+
+/// A place in the configuration file, and what is wrong there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no file.
+    #[error(
+        "there is no configuration at {}. Write one, for example:\n\n{EXAMPLE}", .0.display()
+    )]
+    Missing(PathBuf),
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {why}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The operating system's words.
+        why: std::io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{}:{line}:{column}: {what}", .file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong and what was meant.
+        what: String,
+    },
+    /// The platform names no place for configuration.
+    #[error("no home directory is known. Name the file with --config")]
+    NoHome,
+}
+
+const EXAMPLE: &str = r#"    [[account]]
+    address = "integration@acme.example"
+    host = "imap.acme.example"
+    password = { command = ["pass", "imap/acme"] }
+    usernames = ["*@acme.example"]"#;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    account: Vec<Spanned<Entry>>,
+    #[serde(default)]
+    sender: Sender,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    address: Spanned<String>,
+    host: Spanned<String>,
+    port: Option<Spanned<u16>>,
+    ca_file: Option<Spanned<PathBuf>>,
+    #[serde(default = "implicit")]
+    tls: Tls,
+    #[serde(default = "keychain")]
+    password: Password,
+    addresses: Option<Spanned<Vec<String>>>,
+    usernames: Spanned<Vec<String>>,
+    folders: Option<Spanned<Vec<String>>>,
+    #[serde(default = "yes")]
+    idle: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sender {
+    from: Vec<String>,
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self {
+            from: mail::DEFAULT_FROM.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+fn implicit() -> Tls {
+    Tls::Implicit
+}
+
+fn keychain() -> Password {
+    Password::Keychain(crate::account::Typed::default())
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The platform's directories for this program.
+pub fn directories() -> Result<ProjectDirs, Error> {
+    ProjectDirs::from("", "", "fetch-token").ok_or(Error::NoHome)
+}
+
+/// Where the configuration lies unless `--config` names another place.
+pub fn default_file() -> Result<PathBuf, Error> {
+    Ok(directories()?.config_dir().join("config.toml"))
+}
+
+impl Config {
+    /// Reads the file.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Missing(file.to_owned()));
+            }
+            Err(why) => {
+                return Err(Error::Unreadable {
+                    file: file.to_owned(),
+                    why,
+                });
+            }
+        };
+        Self::parse(&text, file)
+    }
+
+    fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let wrong = |(span, what): (Range<usize>, String)| place(file, text, span.start, what);
+        let parsed: File = toml::from_str(text).map_err(|error| {
+            wrong((
+                error.span().unwrap_or_default(),
+                in_our_words(error.message()),
+            ))
+        })?;
+        if parsed.account.is_empty() {
+            return Err(wrong((
+                0..0,
+                format!("no [[account]] here. For example:\n\n{EXAMPLE}"),
+            )));
+        }
+        let mut accounts: Vec<Arc<Account>> = Vec::new();
+        for entry in parsed.account {
+            let account = account(entry.into_inner(), &parsed.sender, file).map_err(&wrong)?;
+            accounts.push(Arc::new(account));
+        }
+        Ok(Self { accounts })
+    }
+}
+
+/// Checks what the types cannot say.
+fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range<usize>, String)> {
+    let address = entry.address.get_ref();
+    if !address.contains('@') {
+        return Err((
+            entry.address.span(),
+            "an address holds an @, for example \"integration@acme.example\"".to_owned(),
+        ));
+    }
+    if entry.host.get_ref().is_empty() {
+        return Err((entry.host.span(), "the host is empty".to_owned()));
+    }
+    let authorities = match &entry.ca_file {
+        None => Vec::new(),
+        Some(path) => {
+            // Relative to the file that names it, wherever the command is run.
+            let full = file.parent().unwrap_or(Path::new("")).join(path.get_ref());
+            Endpoint::authorities_from(&full).map_err(|error| {
+                (
+                    path.span(),
+                    format!(
+                        "the authority in {} cannot be used: {error}",
+                        full.display()
+                    ),
+                )
+            })?
+        }
+    };
+    let usernames = UsernameGlobs::of(entry.usernames.get_ref())
+        .map_err(|error| (entry.usernames.span(), error.to_string()))?;
+    if entry.usernames.get_ref().is_empty() {
+        return Err((
+            entry.usernames.span(),
+            "no username is allowed here. Write [\"*\"] for any".to_owned(),
+        ));
+    }
+    let aliases = entry.addresses.as_ref();
+    let ours: Vec<_> = std::iter::once(&globset::escape(address))
+        .chain(aliases.iter().flat_map(|aliases| aliases.get_ref()))
+        .cloned()
+        .collect();
+    let recipients = Recipients::of(&ours).map_err(|error| {
+        let place = aliases.map_or_else(|| entry.address.span(), Spanned::span);
+        (place, error.to_string())
+    })?;
+    let folder = match &entry.folders {
+        None => "INBOX".to_owned(),
+        Some(folders) => match folders.get_ref().as_slice() {
+            [folder] if !folder.is_empty() && !folder.chars().any(char::is_control) => {
+                folder.clone()
+            }
+            _ => {
+                return Err((
+                    folders.span(),
+                    "this version watches exactly one folder an account".to_owned(),
+                ));
+            }
+        },
+    };
+    let port = entry
+        .port
+        .as_ref()
+        .map_or(entry.tls.port(), |port| *port.get_ref());
+    Ok(Account {
+        endpoint: Endpoint {
+            host: entry.host.into_inner(),
+            port,
+            tls: entry.tls,
+            authorities,
+        },
+        address: entry.address.into_inner(),
+        password: entry.password,
+        folder,
+        idle: entry.idle,
+        policy: Arc::new(Policy {
+            from: sender.from.clone(),
+            recipients,
+            usernames,
+        }),
+    })
+}
+
+fn place(file: &Path, text: &str, offset: usize, what: String) -> Error {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    Error::Wrong {
+        file: file.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        what,
+    }
+}
+
+/// The reader's message without what stands in the file (which may be a secret in the wrong place), and with what
+/// was probably meant.
+fn in_our_words(message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let mut names = rest.split('`').skip(1).step_by(2);
+        let unknown = names.next().unwrap_or_default();
+        let known: Vec<_> = names.collect();
+        let meant = known
+            .iter()
+            .map(|name| (strsim::jaro_winkler(unknown, name), name))
+            // clap's own measure for options.
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        return match meant {
+            Some((_, name)) => format!("unknown key `{unknown}`. Did you mean `{name}`?"),
+            None => format!("unknown key `{unknown}`. Known here: {}", known.join(", ")),
+        };
+    }
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return format!("the key {name} is missing here");
+    }
+    if (message.starts_with("unknown variant") || message.starts_with("invalid"))
+        && let Some((_, expected)) = message.rsplit_once(", expected ")
+    {
+        return format!("this must be {expected}");
+    }
+    message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+    use std::path::Path;
+
+    const GOOD: &str = r#"
+[[account]]
+address = "integration@acme.example"
+host = "imap.acme.example"
+usernames = ["*@acme.example"]
+"#;
+
+    fn error(text: &str) -> String {
+        Config::parse(text, Path::new("config.toml"))
+            .expect_err(text)
+            .to_string()
+    }
+
+    #[test]
+    fn five_lines_are_enough() {
+        let config = Config::parse(GOOD, Path::new("config.toml")).expect("valid");
+        let account = &config.accounts[0];
+        assert_eq!(account.endpoint.port, 993);
+        assert_eq!(account.folder, "INBOX");
+        assert!(account.idle);
+    }
+
+    #[test]
+    fn errors_name_the_place_and_what_was_meant() {
+        let cases = [
+            (
+                GOOD.replace("host", "hots"),
+                "config.toml:4:1: unknown key `hots`. Did you mean `host`?",
+            ),
+            (
+                GOOD.replace("host = \"imap.acme.example\"\n", ""),
+                "config.toml:2:1: the key `host` is missing here",
+            ),
+            (
+                format!("{GOOD}port = \"imaps\"\n"),
+                "config.toml:6:8: this must be u16",
+            ),
+            (
+                format!("{GOOD}tls = \"none\"\n"),
+                "config.toml:6:7: this must be `implicit` or `starttls`",
+            ),
+            (
+                GOOD.replace("integration@acme", "integration.acme"),
+                "config.toml:3:11: an address holds an @, for example \"integration@acme.example\"",
+            ),
+            (
+                format!("{GOOD}folders = [\"INBOX\", \"Junk\"]\n"),
+                "config.toml:6:11: this version watches exactly one folder an account",
+            ),
+            (
+                format!("{GOOD}[sender]\nform = []\n"),
+                "config.toml:7:1: unknown key `form`. Did you mean `from`?",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(error(&text), expected);
+        }
+        assert!(error("").starts_with("config.toml:1:1: no [[account]] here"));
+    }
+
+    #[test]
+    fn no_error_repeats_a_password_that_stands_in_the_file() {
+        for line in [
+            "password = \"hunter2secret\"",
+            "password = hunter2secret",
+            "password = [\"hunter2secret\"]",
+            "password = { command = \"hunter2secret\" }",
+            "password = { comand = [\"hunter2secret\"] }",
+            "password = \"hunter2secret",
+            "passwort = \"hunter2secret\"",
+            "idle = \"hunter2secret\"",
+            "folders = \"hunter2secret\"",
+            "tls = \"hunter2secret\"",
+            "ca_file = 5 hunter2secret",
+            "hunter2secret",
+        ] {
+            let text = error(&format!("{GOOD}{line}\n"));
+            let text = text.replace("unknown key `hunter2secret`", "");
+            assert!(!text.contains("hunter2"), "{line}: {text}");
+            assert!(text.starts_with("config.toml:"), "{line}: {text}");
+        }
+    }
+}

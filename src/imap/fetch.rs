@@ -1,0 +1,445 @@
+//! Finding new mail, and fetching it.
+//!
+//! New mail is found by UID and by the date it arrived, never by flags: other programs set those.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::error::Error;
+use super::guard::{Allowance, LINE};
+use super::idle::Idling;
+use super::session::{COMMAND, Command, Session, Wire};
+
+/// Octets of a mail that are fetched at first. A token mail has some thousand.
+const FIRST: usize = 64 * 1024;
+
+/// Octets of a mail that are ever fetched; what is longer is no token mail.
+pub const MOST: usize = 1024 * 1024;
+
+/// Most new mails that are fetched unseen: with more, their sizes and header fields come first.
+const UNSEEN: u32 = 4;
+
+/// Mails fetched by one command. It bounds what is held at once to 8 × 64 KiB.
+const TOGETHER: usize = 8;
+
+/// UIDs named in one command: at most 11 octets each, so that a line stays below the 8,192 that every server
+/// takes (RFC 7162 §4).
+const NAMED: usize = 500;
+
+/// Messages in the first block of a look-back by sequence number; each further one has twice as many.
+const BLOCK: u32 = 32;
+
+/// Octets of the fields From and Subject of one mail. Real ones have some hundred; longer ones are an attack on
+/// our memory, and the guard ends the connection.
+const HEADER_FIELDS: usize = 16 * 1024;
+
+/// Octets of one answer to a search by UID or to a list: room for some ten thousand mails.
+const LISTED: usize = 8 * 1024 * 1024;
+
+/// Octets of a SEARCH answer, which is one line: room for some 150,000 UIDs.
+const SEARCHED: usize = 1024 * 1024;
+
+/// A mail as the server gave it.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The folder it lies in.
+    pub folder: String,
+    /// That folder's `UIDVALIDITY`.
+    pub uid_validity: u32,
+    /// Its UID.
+    pub uid: u32,
+    /// Its octets, at most [`MOST`].
+    pub raw: Zeroizing<Vec<u8>>,
+}
+
+/// Tells from the fields From and Subject whether a mail is worth fetching.
+pub(super) type Triage<'a> = &'a (dyn Fn(&[u8]) -> bool + Sync);
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Mails worth judging, by UID.
+    pub messages: Vec<Message>,
+    /// The highest UID seen at or after the one searched from.
+    pub highest: Option<u32>,
+}
+
+impl<S: Wire> Session<S> {
+    /// Fetches what arrived at or after UID `from`: in one command where few are new, else what `triage` picks
+    /// from their header fields. Ends `idling` in the same write.
+    pub(super) async fn fetch_new(
+        &mut self,
+        from: u32,
+        idling: Option<Idling>,
+        triage: Triage<'_>,
+    ) -> Result<Found, Error> {
+        let new = self.folder.exists.saturating_sub(self.folder.searched);
+        self.note_searched();
+        let mut found = Found::default();
+        if (1..=UNSEEN).contains(&new) {
+            let parts = self.fetch_first(&format!("{from}:*"), idling).await?;
+            let parts: BTreeMap<_, _> = parts.into_iter().filter(|(uid, _)| *uid >= from).collect();
+            found.highest = parts.keys().next_back().copied();
+            self.complete_messages(parts, triage, &mut found.messages)
+                .await?;
+        } else {
+            let listed = self.list(&format!("{from}:*"), idling, triage).await?;
+            found.highest = listed
+                .keys()
+                .next_back()
+                .copied()
+                .filter(|uid| *uid >= from);
+            let worth = chosen(&listed, |uid| uid >= from);
+            self.fetch(&worth, triage, &mut found.messages).await?;
+        }
+        Ok(found)
+    }
+
+    /// Whether anything has a UID of `from` or more, for servers that do not announce. Ends `idling` in the same
+    /// write.
+    pub(super) async fn has_new(
+        &mut self,
+        from: u32,
+        idling: Option<Idling>,
+    ) -> Result<bool, Error> {
+        let mut highest = None;
+        let command = Command::new("UID FETCH", format!("UID FETCH {from}:* (UID)"));
+        let sent = self.begin(idling, command, listing(0)).await?;
+        self.complete(&sent, COMMAND, |response| {
+            if let Some(Part { uid: Some(uid), .. }) = part(response) {
+                highest = highest.max(Some(uid));
+            }
+        })
+        .await?;
+        // `n:*` names the last message even where its UID is below n (RFC 3501 §6.4.8).
+        Ok(highest.is_some_and(|uid| uid >= from))
+    }
+
+    /// The UID after the last message, for servers that do not tell UIDNEXT.
+    pub(super) async fn uid_after_last(&mut self) -> Result<u32, Error> {
+        let mut last = 0;
+        let command = Command::new("UID FETCH", "UID FETCH * (UID)");
+        if self.folder.exists > 0 {
+            let sent = self.send(command, Allowance::SHORT).await?;
+            self.complete(&sent, COMMAND, |response| {
+                if let Some(Part { uid: Some(uid), .. }) = part(response) {
+                    last = last.max(uid);
+                }
+            })
+            .await?;
+        }
+        Ok(last.saturating_add(1))
+    }
+
+    /// Fetches what arrived within `window` before `now` and `triage` picks.
+    pub(super) async fn look_back(
+        &mut self,
+        window: Duration,
+        now: Timestamp,
+        triage: Triage<'_>,
+    ) -> Result<Vec<Message>, Error> {
+        self.note_searched();
+        let recent = if self.folder.exists == 0 || window.is_zero() {
+            BTreeSet::new()
+        } else if self.offers("WITHIN").await? {
+            self.search_younger(window).await?
+        } else {
+            self.tail(window, now).await?
+        };
+        let mut messages = Vec::new();
+        let recent: Vec<_> = recent.into_iter().collect();
+        for uids in recent.chunks(NAMED) {
+            let listed = self.list(&uid_set(uids), None, triage).await?;
+            let worth = chosen(&listed, |uid| uids.binary_search(&uid).is_ok());
+            self.fetch(&worth, triage, &mut messages).await?;
+        }
+        Ok(messages)
+    }
+
+    /// RFC 5032.
+    async fn search_younger(&mut self, window: Duration) -> Result<BTreeSet<u32>, Error> {
+        let mut uids = BTreeSet::new();
+        let line = format!("UID SEARCH YOUNGER {}", window.as_secs().max(1));
+        let allowance = Allowance {
+            line: SEARCHED,
+            literal: 0,
+            total: SEARCHED + LINE,
+        };
+        let sent = self.send(Command::new("SEARCH", line), allowance).await?;
+        self.complete(&sent, COMMAND, |response| {
+            if let Response::MailboxData(MailboxDatum::Search(found)) = response {
+                uids.extend(found);
+            }
+        })
+        .await?;
+        Ok(uids)
+    }
+
+    /// Looks at ever longer blocks from the folder's end, until a whole block arrived before twice the window:
+    /// a single old message may have been copied in late.
+    async fn tail(&mut self, window: Duration, now: Timestamp) -> Result<BTreeSet<u32>, Error> {
+        let mut recent = BTreeSet::new();
+        let mut last = self.folder.exists;
+        let mut length = BLOCK;
+        while last > 0 {
+            let first = last.saturating_sub(length - 1).max(1);
+            let mut is_past = true;
+            let line = format!("FETCH {first}:{last} (UID INTERNALDATE)");
+            let sent = self.send(Command::new("FETCH", line), listing(0)).await?;
+            self.complete(&sent, COMMAND, |response| {
+                let Some(Part {
+                    uid: Some(uid),
+                    arrived,
+                    ..
+                }) = part(response)
+                else {
+                    return;
+                };
+                let age = arrived.map_or(Duration::ZERO, |arrived| age(arrived, now));
+                if age <= window {
+                    recent.insert(uid);
+                }
+                is_past &= age > window * 2;
+            })
+            .await?;
+            if is_past {
+                break;
+            }
+            last = first - 1;
+            length = length.saturating_mul(2);
+        }
+        Ok(recent)
+    }
+
+    /// Sizes, dates and two header fields; which are worth fetching.
+    async fn list(
+        &mut self,
+        uids: &str,
+        idling: Option<Idling>,
+        triage: Triage<'_>,
+    ) -> Result<BTreeMap<u32, bool>, Error> {
+        let mut listed = BTreeMap::new();
+        let line = format!(
+            "UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT)])"
+        );
+        let sent = self
+            .begin(
+                idling,
+                Command::new("UID FETCH", line),
+                listing(HEADER_FIELDS),
+            )
+            .await?;
+        self.complete(&sent, COMMAND, |response| {
+            if let Some(Part {
+                uid: Some(uid),
+                octets: Some(header),
+                ..
+            }) = part(response)
+            {
+                listed.insert(uid, triage(header));
+            }
+        })
+        .await?;
+        Ok(listed)
+    }
+
+    /// Fetches the mails `uids`, some at a time.
+    async fn fetch(
+        &mut self,
+        uids: &[u32],
+        triage: Triage<'_>,
+        into: &mut Vec<Message>,
+    ) -> Result<(), Error> {
+        for uids in uids.chunks(TOGETHER) {
+            let mut parts = self.fetch_first(&uid_set(uids), None).await?;
+            parts.retain(|uid, _| uids.contains(uid));
+            self.complete_messages(parts, triage, into).await?;
+        }
+        Ok(())
+    }
+
+    /// The first octets of each mail in the set `uids`.
+    async fn fetch_first(
+        &mut self,
+        uids: &str,
+        idling: Option<Idling>,
+    ) -> Result<BTreeMap<u32, (u32, Zeroizing<Vec<u8>>)>, Error> {
+        let mut parts = BTreeMap::new();
+        let line =
+            format!("UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{FIRST}>)");
+        let allowance = Allowance {
+            line: LINE,
+            literal: FIRST,
+            total: TOGETHER * FIRST + Allowance::SHORT.total,
+        };
+        let sent = self
+            .begin(idling, Command::new("UID FETCH", line), allowance)
+            .await?;
+        self.complete(&sent, COMMAND, |response| {
+            if let Some(Part {
+                uid: Some(uid),
+                size,
+                octets: Some(octets),
+                ..
+            }) = part(response)
+            {
+                parts.insert(uid, (size, Zeroizing::new(octets.to_vec())));
+            }
+        })
+        .await?;
+        Ok(parts)
+    }
+
+    /// Fetches the rest of those that are longer, where they look like token mails.
+    async fn complete_messages(
+        &mut self,
+        parts: BTreeMap<u32, (u32, Zeroizing<Vec<u8>>)>,
+        triage: Triage<'_>,
+        into: &mut Vec<Message>,
+    ) -> Result<(), Error> {
+        for (uid, (size, mut raw)) in parts {
+            let is_cut = raw.len() == FIRST && size as usize > FIRST;
+            if is_cut && (triage(&raw) || !has_whole_header(&raw)) {
+                self.fetch_rest(uid, &mut raw).await?;
+            }
+            into.push(Message {
+                folder: self.folder.name.clone(),
+                uid_validity: self.folder.uid_validity,
+                uid,
+                raw,
+            });
+        }
+        Ok(())
+    }
+
+    async fn fetch_rest(&mut self, uid: u32, raw: &mut Vec<u8>) -> Result<(), Error> {
+        const REST: usize = MOST - FIRST;
+        let line = format!("UID FETCH {uid} (UID BODY.PEEK[]<{FIRST}.{REST}>)");
+        let allowance = Allowance {
+            line: LINE,
+            literal: REST,
+            total: REST + Allowance::SHORT.total,
+        };
+        let mut rest = Zeroizing::new(Vec::new());
+        let sent = self
+            .send(Command::new("UID FETCH", line), allowance)
+            .await?;
+        self.complete(&sent, COMMAND, |response| {
+            if let Some(Part {
+                uid: Some(answered),
+                octets: Some(octets),
+                ..
+            }) = part(response)
+                && answered == uid
+            {
+                *rest = octets.to_vec();
+            }
+        })
+        .await?;
+        raw.extend_from_slice(&rest);
+        Ok(())
+    }
+}
+
+/// Whether the empty line that ends the header section (RFC 5322 §2.1) is there.
+fn has_whole_header(raw: &[u8]) -> bool {
+    raw.windows(4).any(|octets| octets == b"\r\n\r\n")
+}
+
+/// For lists of mails with at most `literal` octets of header each.
+fn listing(literal: usize) -> Allowance {
+    Allowance {
+        line: LINE,
+        literal,
+        total: LISTED,
+    }
+}
+
+/// What a FETCH response (RFC 3501 §7.4.2) tells of one mail.
+#[derive(Debug, Default)]
+struct Part<'a> {
+    uid: Option<u32>,
+    size: u32,
+    arrived: Option<Timestamp>,
+    octets: Option<&'a [u8]>,
+}
+
+fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
+    let Response::Fetch(_, attributes) = response else {
+        return None;
+    };
+    let mut part = Part::default();
+    for attribute in attributes {
+        match attribute {
+            AttributeValue::Uid(uid) => part.uid = Some(*uid),
+            AttributeValue::Rfc822Size(size) => part.size = *size,
+            AttributeValue::InternalDate(date) => part.arrived = internal_date(date),
+            AttributeValue::BodySection { data, .. } => part.octets = data.as_deref(),
+            _ => {}
+        }
+    }
+    Some(part)
+}
+
+/// `date-time` of RFC 3501 §9: `" 7-Feb-1994 21:52:25 -0800"`.
+fn internal_date(text: &str) -> Option<Timestamp> {
+    Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()
+}
+
+/// How long before `now` something was.
+pub(super) fn age(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
+}
+
+/// The UIDs to fetch of a list, lowest first.
+fn chosen(listed: &BTreeMap<u32, bool>, asked_for: impl Fn(u32) -> bool) -> Vec<u32> {
+    listed
+        .iter()
+        .filter(|&(&uid, &worth)| worth && asked_for(uid))
+        .map(|(&uid, _)| uid)
+        .collect()
+}
+
+/// A sequence set (RFC 3501 §9) of sorted UIDs.
+fn uid_set(uids: &[u32]) -> String {
+    let mut set = String::new();
+    for run in uids.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        if !set.is_empty() {
+            set.push(',');
+        }
+        let _ = match run {
+            [only] => write!(set, "{only}"),
+            [first, .., last] => write!(set, "{first}:{last}"),
+            [] => Ok(()),
+        };
+    }
+    set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{internal_date, uid_set};
+
+    #[test]
+    fn uids_are_named_as_runs() {
+        assert_eq!(uid_set(&[1, 2, 3, 7, 9, 10]), "1:3,7,9:10");
+        assert_eq!(uid_set(&[u32::MAX]), "4294967295");
+    }
+
+    #[test]
+    fn internal_dates() {
+        for (text, expected) in [
+            ("17-Jul-1996 02:44:25 -0700", Some("1996-07-17T09:44:25Z")),
+            (" 7-Feb-1994 21:52:25 -0800", Some("1994-02-08T05:52:25Z")),
+            ("yesterday", None),
+        ] {
+            let read = internal_date(text).map(|date| date.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The wire: everything that is said to a mail server.
+//!
+//! [`guard`] bounds what a server can do to us, [`session`] checks every command, [`connect`] and [`login`] open a
+//! session, [`fetch`] finds and fetches mail, [`idle`] waits for it, [`watch`] keeps all that going, and a
+//! [`cursor`] names a place to go on from.
+
+pub mod connect;
+pub mod cursor;
+pub mod error;
+pub mod fetch;
+pub mod guard;
+pub mod idle;
+pub mod login;
+pub mod session;
+pub mod watch;
+
+pub use connect::{Endpoint, Tls};
+pub use cursor::Cursor;
+pub use error::{Class, Error};
+pub use fetch::Message;
+pub use login::Credentials;
+pub use watch::{Event, Start, Watcher};

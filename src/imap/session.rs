@@ -1,0 +1,518 @@
+//! Commands whose answers are checked: nothing counts until the tagged OK was read.
+//!
+//! `async-imap` reads the grammar. Everything it decides on its own (that silence is success, that an end is an
+//! interruption) is decided here instead: see RFC 3501 §7 for what a server may say at any time.
+
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use async_imap::imap_proto::{Capability, MailboxDatum, Outcome, Response, ResponseCode, Status};
+use base64::Engine as _;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
+
+use super::error::{Error, ServerText};
+use super::guard::{Allowance, Guard, Violation};
+use super::idle::{DONE, Idling};
+
+/// How long one command may take. Busy servers take some seconds for a SEARCH; a connection that is silent for
+/// half a minute in the middle of a command is dead.
+pub const COMMAND: Duration = Duration::from_secs(30);
+
+/// How long the greeting, the answer to IDLE and the answer to DONE may take: they cost the server nothing.
+pub const PROMPT: Duration = Duration::from_secs(15);
+
+/// A byte stream that a session can run on.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Debug + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Debug + Send> Wire for T {}
+
+/// One IMAP connection after its greeting.
+#[derive(Debug)]
+pub struct Session<S: Wire> {
+    client: async_imap::Client<Guard<S>>,
+    commands: u32,
+    capabilities: Option<Vec<String>>,
+    pub(super) folder: Folder,
+}
+
+/// The open folder, as far as the server told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folder {
+    /// Its name, as configured.
+    pub name: String,
+    /// `UIDVALIDITY` (RFC 3501 §2.3.1.1).
+    pub uid_validity: u32,
+    /// `UIDNEXT`; some servers (163.com) do not say.
+    pub uid_next: Option<u32>,
+    /// Messages in the folder now.
+    pub exists: u32,
+    /// Messages the folder had when it was last searched, less those expunged since.
+    pub searched: u32,
+    /// `EXISTS` came since the folder was last searched: there may be mail we have not looked at.
+    pub announced: bool,
+}
+
+/// A command that was sent and is not answered yet.
+#[derive(Debug)]
+pub(super) struct Sent {
+    tag: String,
+    command: &'static str,
+}
+
+/// A command's name, for errors, and its line without tag and end.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    pub(super) line: Zeroizing<String>,
+}
+
+impl Command {
+    pub(super) fn new(name: &'static str, line: impl Into<String>) -> Self {
+        Self {
+            name,
+            line: Zeroizing::new(line.into()),
+        }
+    }
+}
+
+impl<S: Wire> Session<S> {
+    /// Reads the greeting, which must be OK: an authentication that we did not make (PREAUTH) is refused.
+    pub async fn greeted(wire: S) -> Result<Self, Error> {
+        let mut session = Self::without_greeting(wire);
+        let limit = Limit::new("the greeting", PROMPT);
+        session.next(&limit, Self::take_greeting).await??;
+        Ok(session)
+    }
+
+    fn take_greeting(&mut self, greeting: &Response<'_>) -> Result<(), Error> {
+        match greeting {
+            Response::Data {
+                status: Status::Ok,
+                outcome,
+            } => {
+                self.note_code(outcome);
+                Ok(())
+            }
+            Response::Data {
+                status: Status::Bye,
+                outcome,
+            } => Err(Error::Bye(text_of(outcome))),
+            Response::Data {
+                status: Status::PreAuth,
+                ..
+            } => Err(Error::Protocol(
+                "it greets as if somebody had logged in already",
+            )),
+            _ => Err(Error::Protocol("it does not greet as an IMAP server does")),
+        }
+    }
+
+    /// For a wire on which the greeting is past: after STARTTLS.
+    pub fn without_greeting(wire: S) -> Self {
+        Self {
+            client: async_imap::Client::new(Guard::new(wire)),
+            commands: 0,
+            capabilities: None,
+            folder: Folder::default(),
+        }
+    }
+
+    /// Commands sent and octets received so far.
+    #[must_use]
+    pub fn traffic(&self) -> (u32, u64) {
+        (self.commands, self.client.get_ref().total_received())
+    }
+
+    /// Whether the server offers `capability` (RFC 3501 §7.2.1), asking only where it has not said yet.
+    pub async fn offers(&mut self, capability: &str) -> Result<bool, Error> {
+        if self.capabilities.is_none() {
+            self.run(Command::new("CAPABILITY", "CAPABILITY"), Allowance::SHORT)
+                .await?;
+        }
+        Ok(self.offered().any(|c| c.eq_ignore_ascii_case(capability)))
+    }
+
+    /// What the server offered when it last said.
+    pub(super) fn offered(&self) -> impl Iterator<Item = &str> {
+        self.capabilities.iter().flatten().map(String::as_str)
+    }
+
+    /// What the server offered before login no longer counts (RFC 3501 §6.2.3).
+    pub(super) fn forget_capabilities(&mut self) {
+        self.capabilities = None;
+    }
+
+    /// Opens `folder` read-only (RFC 3501 §6.3.2).
+    pub async fn examine(&mut self, folder: &str) -> Result<&Folder, Error> {
+        self.folder = Folder {
+            name: folder.to_owned(),
+            ..Folder::default()
+        };
+        let mut uid_validity = None;
+        let mut uid_next = None;
+        let sent = self
+            .send(
+                Command::new("EXAMINE", format!("EXAMINE {}", mailbox_name(folder))),
+                Allowance::SHORT,
+            )
+            .await?;
+        self.complete(&sent, COMMAND, |response| {
+            if let Response::Data { outcome, .. } | Response::Done { outcome, .. } = response {
+                match outcome.code {
+                    Some(ResponseCode::UidValidity(value)) => uid_validity = Some(value),
+                    Some(ResponseCode::UidNext(value)) => uid_next = Some(value),
+                    _ => {}
+                }
+            }
+        })
+        .await
+        .map_err(|error| match error {
+            Error::Refused { text, .. } => Error::Folder {
+                folder: folder.to_owned(),
+                text,
+            },
+            other => other,
+        })?;
+        self.folder.uid_validity =
+            uid_validity.ok_or(Error::Protocol("it opens a folder without UIDVALIDITY"))?;
+        self.folder.uid_next = uid_next;
+        self.note_searched();
+        Ok(&self.folder)
+    }
+
+    /// The folder is about to be searched: what is announced from now on is news.
+    pub(super) fn note_searched(&mut self) {
+        self.folder.searched = self.folder.exists;
+        self.folder.announced = false;
+    }
+
+    /// Says goodbye (RFC 3501 §6.1.3) without waiting for the answer, ending `idling` in the same write.
+    pub(super) async fn logout(mut self, idling: Option<Idling>) {
+        let first = if idling.is_some() { DONE } else { "" };
+        // Whether the server hears it makes no difference to us.
+        let _ = self
+            .send_after(first, Command::new("LOGOUT", "LOGOUT"))
+            .await;
+    }
+
+    /// Sends one command and waits for its tagged OK.
+    pub(super) async fn run(
+        &mut self,
+        command: Command,
+        allowance: Allowance,
+    ) -> Result<(), Error> {
+        let sent = self.send(command, allowance).await?;
+        self.complete(&sent, COMMAND, |_| {}).await
+    }
+
+    /// Sends one command.
+    pub(super) async fn send(
+        &mut self,
+        command: Command,
+        allowance: Allowance,
+    ) -> Result<Sent, Error> {
+        self.client.get_mut().allow(allowance);
+        self.send_after("", command).await
+    }
+
+    /// Sends `first`, which is empty or a whole line, and a command behind it in one write.
+    pub(super) async fn send_after(
+        &mut self,
+        first: &str,
+        command: Command,
+    ) -> Result<Sent, Error> {
+        self.commands += 1;
+        let sent = Sent {
+            tag: format!("f{}", self.commands),
+            command: command.name,
+        };
+        tracing::trace!(tag = %sent.tag, command = command.name, "sent");
+        let line = Zeroizing::new(format!("{first}{} {}\r\n", sent.tag, command.line.as_str()));
+        self.write(&line, command.name).await?;
+        Ok(sent)
+    }
+
+    /// Writes whole lines in one go.
+    pub(super) async fn write(&mut self, lines: &str, step: &'static str) -> Result<(), Error> {
+        let limit = Limit::new(step, COMMAND);
+        let wire = self.client.get_mut();
+        let written = timeout_at(limit.at, async {
+            wire.write_all(lines.as_bytes()).await?;
+            wire.flush().await
+        })
+        .await
+        .map_err(|_| limit.passed())?;
+        written.map_err(|error| from_io(&error, step))
+    }
+
+    /// What the server may send from now on.
+    pub(super) fn allow(&mut self, allowance: Allowance) {
+        self.client.get_mut().allow(allowance);
+    }
+
+    /// Reads up to the tagged answer to `sent`, showing each response on the way to `each`, the tagged one too.
+    pub(super) async fn complete(
+        &mut self,
+        sent: &Sent,
+        within: Duration,
+        mut each: impl FnMut(&Response<'_>),
+    ) -> Result<(), Error> {
+        let limit = Limit::new(sent.command, within);
+        loop {
+            let step = |session: &mut Self, response: &Response<'_>| {
+                session.step(sent, response, &mut each)
+            };
+            if let Some(done) = self.next(&limit, step).await?? {
+                return done;
+            }
+        }
+    }
+
+    /// Takes one response on the way to the tagged answer of `sent`, which is the result.
+    fn step(
+        &mut self,
+        sent: &Sent,
+        response: &Response<'_>,
+        each: &mut impl FnMut(&Response<'_>),
+    ) -> Result<Option<Result<(), Error>>, Error> {
+        self.note(response)?;
+        match response {
+            Response::Done {
+                tag,
+                status,
+                outcome,
+            } => {
+                if tag.0 != sent.tag {
+                    return Err(Error::Protocol("it answers a command that was not sent"));
+                }
+                if *status != Status::Ok {
+                    return Ok(Some(Err(Error::Refused {
+                        command: sent.command,
+                        text: text_of(outcome),
+                    })));
+                }
+                each(response);
+                Ok(Some(Ok(())))
+            }
+            Response::Continue(_) => {
+                Err(Error::Protocol("it asks for more than the command holds"))
+            }
+            _ => {
+                each(response);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the continuation request (RFC 3501 §7.5) that `sent` waits for. `false`: the command is answered OK
+    /// without one.
+    pub(super) async fn continuation(&mut self, sent: &Sent) -> Result<bool, Error> {
+        let limit = Limit::new(sent.command, PROMPT);
+        loop {
+            let step = |session: &mut Self,
+                        response: &Response<'_>|
+             -> Result<Option<Result<bool, Error>>, Error> {
+                if matches!(response, Response::Continue(_)) {
+                    return Ok(Some(Ok(true)));
+                }
+                let done = session.step(sent, response, &mut |_| {})?;
+                Ok(done.map(|done| done.map(|()| false)))
+            };
+            if let Some(done) = self.next(&limit, step).await?? {
+                return done;
+            }
+        }
+    }
+
+    /// Reads one response of a server that was told to speak when it has something to say; `None`: it was silent
+    /// until `until`.
+    pub(super) async fn unsolicited(&mut self, until: Instant) -> Result<Option<()>, Error> {
+        let limit = Limit {
+            step: "IDLE",
+            within: Duration::ZERO,
+            at: until,
+        };
+        let note = |session: &mut Self, response: &Response<'_>| {
+            session.note(response)?;
+            if matches!(response, Response::Done { .. }) {
+                return Err(Error::Protocol("it ended IDLE by itself"));
+            }
+            Ok(())
+        };
+        match self.next(&limit, note).await {
+            Ok(noted) => noted.map(Some),
+            Err(Error::Timeout { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads one response and hands it to `take`. The parser's panics stay here; its errors, which quote the mail,
+    /// as well.
+    async fn next<T>(
+        &mut self,
+        limit: &Limit,
+        take: impl FnOnce(&mut Self, &Response<'_>) -> T,
+    ) -> Result<T, Error> {
+        let read = AssertUnwindSafe(self.client.read_response()).catch_unwind();
+        match timeout_at(limit.at, read).await {
+            Err(_) => Err(limit.passed()),
+            Ok(Err(_panic)) => Err(Error::Protocol("an answer breaks the reader")),
+            Ok(Ok(Ok(Some(response)))) => Ok(take(self, response.parsed())),
+            Ok(Ok(Ok(None))) => Err(Error::Closed { step: limit.step }),
+            Ok(Ok(Err(error))) => Err(from_io(&error, limit.step)),
+        }
+    }
+
+    /// What any response may tell beside answering.
+    fn note(&mut self, response: &Response<'_>) -> Result<(), Error> {
+        match response {
+            Response::Data {
+                status: Status::Bye,
+                outcome,
+            } => return Err(Error::Bye(text_of(outcome))),
+            Response::Data { outcome, .. } | Response::Done { outcome, .. } => {
+                self.note_code(outcome);
+            }
+            Response::Capabilities(offered) => {
+                self.capabilities = Some(offered.iter().map(name_of).collect());
+            }
+            Response::MailboxData(MailboxDatum::Exists(count)) => {
+                self.folder.exists = *count;
+                self.folder.announced = true;
+            }
+            Response::Expunge(_) => {
+                self.folder.exists = self.folder.exists.saturating_sub(1);
+                self.folder.searched = self.folder.searched.saturating_sub(1);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_code(&mut self, outcome: &Outcome<'_>) {
+        if let Some(ResponseCode::Capabilities(offered)) = &outcome.code {
+            self.capabilities = Some(offered.iter().map(name_of).collect());
+        }
+    }
+}
+
+/// A step and when it must be over.
+#[derive(Debug)]
+struct Limit {
+    step: &'static str,
+    within: Duration,
+    at: Instant,
+}
+
+impl Limit {
+    fn new(step: &'static str, within: Duration) -> Self {
+        Self {
+            step,
+            within,
+            at: Instant::now() + within,
+        }
+    }
+
+    fn passed(&self) -> Error {
+        Error::Timeout {
+            step: self.step,
+            limit: self.within,
+        }
+    }
+}
+
+fn name_of(capability: &Capability<'_>) -> String {
+    match capability {
+        Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
+        Capability::Auth(mechanism) => format!("AUTH={mechanism}"),
+        Capability::Atom(name) => name.clone().into_owned(),
+    }
+}
+
+fn text_of(outcome: &Outcome<'_>) -> ServerText {
+    let information = outcome.information.as_deref().unwrap_or_default();
+    match &outcome.code {
+        Some(ResponseCode::Alert) => ServerText::new(&format!("[ALERT] {information}")),
+        _ => ServerText::new(information),
+    }
+}
+
+/// An error of the stream, without its text: the parser puts what it could not read into it.
+fn from_io(error: &std::io::Error, step: &'static str) -> Error {
+    if let Some(violation) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Violation>())
+    {
+        return Error::Guard(*violation);
+    }
+    if error.kind() == std::io::ErrorKind::Other && error.raw_os_error().is_none() {
+        return Error::Protocol("an answer cannot be read");
+    }
+    Error::Closed { step }
+}
+
+/// A string of RFC 3501 §4.3 in its quoted form. The caller sees to it that `text` is one ASCII line.
+pub(super) fn quoted(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\").replace('"', "\\\"")
+    ))
+}
+
+/// A folder's name as the wire wants it: modified UTF-7 (RFC 3501 §5.1.3), quoted.
+fn mailbox_name(folder: &str) -> String {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::IMAP_MUTF7,
+        GeneralPurposeConfig::new().with_encode_padding(false),
+    );
+    fn shift(name: &mut String, run: &mut Vec<u8>) {
+        if !run.is_empty() {
+            name.push('&');
+            name.push_str(&BASE64.encode(&run));
+            name.push('-');
+            run.clear();
+        }
+    }
+    let mut name = String::new();
+    let mut run = Vec::new();
+    for character in folder.chars() {
+        if matches!(character, ' '..='~') {
+            shift(&mut name, &mut run);
+            name.push(character);
+            if character == '&' {
+                name.push('-');
+            }
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                run.extend_from_slice(&unit.to_be_bytes());
+            }
+        }
+    }
+    shift(&mut name, &mut run);
+    quoted(&name).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mailbox_name;
+
+    #[test]
+    fn folder_names_are_written_in_modified_utf_7() {
+        // RFC 3501 §5.1.3 gives the third.
+        for (folder, written) in [
+            ("INBOX", r#""INBOX""#),
+            (r#"a"b\c"#, r#""a\"b\\c""#),
+            (
+                "~peter/mail/台北/日本語",
+                r#""~peter/mail/&U,BTFw-/&ZeVnLIqe-""#,
+            ),
+            ("Entwürfe & mehr", r#""Entw&APw-rfe &- mehr""#),
+        ] {
+            assert_eq!(mailbox_name(folder), written);
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Watches one folder on one connection while somebody waits, and connects again when that breaks.
+//!
+//! The order that loses nothing: open the folder, search what came since the position known, only then idle, and
+//! search again after every IDLE, whatever ended it. Events of the server only make a search come sooner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::cursor::Cursor;
+use super::error::{Class, Error};
+use super::fetch::{Message, age};
+use super::idle::Idling;
+use super::session::{Session, Wire};
+use crate::account::Account;
+use crate::keychain::Keychain;
+
+/// How often a search is made while IDLE says nothing. Some servers announce late or never (Exchange shows mails
+/// later than it announces them), and a person is waiting; below 15 s servers begin to complain.
+const SEARCH_EVERY: Duration = Duration::from_secs(20);
+
+/// How often a server without IDLE is asked. It costs one short command on an open connection.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+
+/// When to look again for a mail that was announced and is not there yet (seen at Exchange).
+const LATE: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
+/// How far to look back where a folder was renumbered (UIDVALIDITY changed) and the position means nothing now.
+const RENUMBERED: Duration = Duration::from_hours(1);
+
+/// First and longest pause between attempts to connect. A person waits, so the longest is short.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Pause before a doubtful login refusal is put to the test by a second login.
+const SECOND_LOGIN: Duration = Duration::from_secs(2);
+
+/// How long stopping may take before the connection is simply dropped.
+const STOP: Duration = Duration::from_millis(500);
+
+/// Where watching begins.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// At what arrived within this time before now.
+    Since(Duration),
+    /// At this place.
+    From(Cursor),
+    /// At what arrives from now on.
+    Now,
+}
+
+/// What the one who waits hears.
+#[derive(Debug)]
+pub enum Event {
+    /// What arrives after `cursor` will be seen. Said once a connection.
+    Armed {
+        /// What to pass on to go on from here.
+        cursor: Cursor,
+        /// Whether the server announces new mail by itself.
+        idle: bool,
+    },
+    /// Mails to judge, which were found together.
+    Mail(Vec<Message>),
+    /// The mailbox cannot be watched now; it is tried again.
+    Trouble {
+        /// Why.
+        error: Error,
+        /// When it is tried again.
+        again_in: Duration,
+    },
+    /// The mailbox will not be watched: the login is refused for good.
+    Failed(Error),
+}
+
+/// A watch in a task of its own.
+#[derive(Debug)]
+pub struct Watcher {
+    events: mpsc::Receiver<Event>,
+    orders: mpsc::Sender<SearchNow>,
+    task: JoinHandle<()>,
+}
+
+/// An order to search without waiting for the server.
+#[derive(Debug, Clone, Copy)]
+struct SearchNow;
+
+impl Watcher {
+    /// Begins to watch the first folder of `account`.
+    #[must_use]
+    pub fn start(account: Arc<Account>, keychain: Keychain, start: Start) -> Self {
+        // Events wait for the one who judges; a handful is enough to let the wire go on meanwhile.
+        let (to_caller, events) = mpsc::channel(4);
+        let (orders, to_task) = mpsc::channel(1);
+        let (position, since) = match start {
+            Start::From(cursor) => {
+                let position = Position {
+                    uid_validity: cursor.uid_validity,
+                    uid_next: cursor.uid_next,
+                };
+                (Some(position), None)
+            }
+            Start::Since(window) => (None, Timestamp::now().checked_sub(window).ok()),
+            Start::Now => (None, None),
+        };
+        let watch = Watch {
+            account,
+            keychain,
+            since,
+            position,
+            events: to_caller,
+            orders: to_task,
+            may_idle: true,
+            has_idled: false,
+        };
+        Self {
+            events,
+            orders,
+            task: tokio::spawn(watch.run()),
+        }
+    }
+
+    /// The next event.
+    pub async fn next(&mut self) -> Event {
+        match self.events.recv().await {
+            Some(event) => event,
+            None => Event::Failed(Error::Protocol("the watch broke off")),
+        }
+    }
+
+    /// Searches as soon as the connection is free.
+    pub fn search_now(&self) {
+        // A full channel holds the same order already.
+        let _ = self.orders.try_send(SearchNow);
+    }
+
+    /// Ends the watch, with a goodbye to the server where that is quick.
+    pub async fn stop(mut self) {
+        drop(self.orders);
+        self.events.close();
+        if timeout(STOP, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// A place in the open folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    uid_validity: u32,
+    uid_next: u32,
+}
+
+impl Position {
+    fn in_account(self, account: &Account) -> Cursor {
+        Cursor {
+            account: account.address.clone(),
+            folder: account.folder.clone(),
+            uid_validity: self.uid_validity,
+            uid_next: self.uid_next,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Watch {
+    account: Arc<Account>,
+    keychain: Keychain,
+    /// How far back to look where no position is known.
+    since: Option<Timestamp>,
+    position: Option<Position>,
+    events: mpsc::Sender<Event>,
+    orders: mpsc::Receiver<SearchNow>,
+    /// The server has not refused IDLE.
+    may_idle: bool,
+    /// This connection has lived through an IDLE, so the next failure is a new one.
+    has_idled: bool,
+}
+
+/// Nobody listens any more.
+#[derive(Debug)]
+struct Stopped;
+
+impl Watch {
+    async fn run(mut self) {
+        let mut pauses = pauses();
+        let mut refused_before = false;
+        loop {
+            let error = match self.connect_and_attend().await {
+                Ok(Stopped) => return,
+                Err(error) => error,
+            };
+            if self.has_idled {
+                pauses = self::pauses();
+                refused_before = false;
+                self.has_idled = false;
+            }
+            let class = error.class();
+            if class == Class::Login || (class == Class::Doubtful && refused_before) {
+                let _ = self.events.send(Event::Failed(error)).await;
+                return;
+            }
+            refused_before = class == Class::Doubtful;
+            let again_in = if refused_before {
+                SECOND_LOGIN
+            } else {
+                pauses.next().unwrap_or(PAUSE.1)
+            };
+            if self.say(Event::Trouble { error, again_in }).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                () = sleep(again_in) => {}
+                order = self.orders.recv() => if order.is_none() {
+                    return;
+                },
+            }
+        }
+    }
+
+    async fn connect_and_attend(&mut self) -> Result<Stopped, Error> {
+        let credentials = self.account.credentials(&self.keychain).await?;
+        let mut session = self.account.endpoint.connect().await?;
+        session.login(&credentials).await?;
+        drop(credentials);
+        let attended = self.attend(&mut session).await;
+        let (commands, octets) = session.traffic();
+        tracing::debug!(commands, octets, "connection ends");
+        let idling = attended?;
+        session.logout(idling).await;
+        Ok(Stopped)
+    }
+
+    /// Watches until nobody listens any more; gives back the IDLE that is still to be ended.
+    async fn attend<S: Wire>(&mut self, session: &mut Session<S>) -> Result<Option<Idling>, Error> {
+        let mails = self.catch_up(session).await?;
+        if self.hand_on(mails).await.is_err() {
+            return Ok(None);
+        }
+        let mut is_armed = false;
+        let mut late = LATE.iter();
+        let mut soon = None;
+        loop {
+            let idling = self.idle(session).await?;
+            if !is_armed {
+                is_armed = true;
+                let event = Event::Armed {
+                    cursor: self.cursor(),
+                    idle: idling.is_some(),
+                };
+                if self.say(event).await.is_err() {
+                    return Ok(idling);
+                }
+            }
+            let period = if idling.is_some() {
+                SEARCH_EVERY
+            } else {
+                POLL_EVERY
+            };
+            let until = Instant::now() + soon.unwrap_or(period);
+            let announced = tokio::select! {
+                announced = wait(session, idling.is_some(), until) => announced?,
+                order = self.orders.recv() => {
+                    if order.is_none() {
+                        return Ok(idling);
+                    }
+                    false
+                }
+            };
+            self.has_idled = true;
+            let mails = self.search(session, idling, announced).await?;
+            if announced && mails.is_empty() {
+                soon = late.next().copied();
+            } else {
+                late = LATE.iter();
+                soon = None;
+            }
+            if self.hand_on(mails).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Opens the folder and finds what came while nobody watched.
+    async fn catch_up<S: Wire>(&mut self, session: &mut Session<S>) -> Result<Vec<Message>, Error> {
+        let here = open(session, &self.account.folder).await?;
+        let policy = Arc::clone(&self.account.policy);
+        let triage = |header: &[u8]| policy.is_worth_fetching(header);
+        let now = Timestamp::now();
+        let since = self.since.unwrap_or(now);
+        let mails = match self.position {
+            Some(position) if position == here => Vec::new(),
+            Some(position) if position.uid_validity == here.uid_validity => {
+                let found = session.fetch_new(position.uid_next, None, &triage).await?;
+                self.advance(found.highest);
+                return Ok(found.messages);
+            }
+            Some(_) => {
+                tracing::debug!("the folder was renumbered");
+                let window = age(since, now).max(RENUMBERED);
+                session.look_back(window, now, &triage).await?
+            }
+            None => session.look_back(age(since, now), now, &triage).await?,
+        };
+        self.position = Some(here);
+        Ok(mails)
+    }
+
+    /// Idles where the server lets us.
+    async fn idle<S: Wire>(&mut self, session: &mut Session<S>) -> Result<Option<Idling>, Error> {
+        if !self.account.idle || !self.may_idle || !session.offers("IDLE").await? {
+            return Ok(None);
+        }
+        let idling = session.idle().await?;
+        self.may_idle = idling.is_some();
+        Ok(idling)
+    }
+
+    /// Ends `idling` and fetches what is new since the position, which moves on.
+    async fn search<S: Wire>(
+        &mut self,
+        session: &mut Session<S>,
+        idling: Option<Idling>,
+        announced: bool,
+    ) -> Result<Vec<Message>, Error> {
+        let policy = Arc::clone(&self.account.policy);
+        let triage = |header: &[u8]| policy.is_worth_fetching(header);
+        let from = self.cursor().uid_next;
+        let idling = if announced {
+            idling
+        } else if session.has_new(from, idling).await? {
+            None
+        } else {
+            return Ok(Vec::new());
+        };
+        let found = session.fetch_new(from, idling, &triage).await?;
+        self.advance(found.highest);
+        Ok(found.messages)
+    }
+
+    fn advance(&mut self, highest: Option<u32>) {
+        if let (Some(position), Some(highest)) = (&mut self.position, highest) {
+            position.uid_next = position.uid_next.max(highest.saturating_add(1));
+        }
+    }
+
+    fn cursor(&self) -> Cursor {
+        let position = self.position.unwrap_or(Position {
+            uid_validity: 0,
+            uid_next: 1,
+        });
+        position.in_account(&self.account)
+    }
+
+    async fn hand_on(&self, mails: Vec<Message>) -> Result<(), Stopped> {
+        if mails.is_empty() {
+            return Ok(());
+        }
+        self.say(Event::Mail(mails)).await
+    }
+
+    async fn say(&self, event: Event) -> Result<(), Stopped> {
+        self.events.send(event).await.map_err(|_| Stopped)
+    }
+}
+
+/// Waits for an announcement, or for the time to search without one.
+async fn wait<S: Wire>(
+    session: &mut Session<S>,
+    idles: bool,
+    until: Instant,
+) -> Result<bool, Error> {
+    if idles || session.folder.announced {
+        return session.announced(until).await;
+    }
+    sleep_until(until).await;
+    Ok(false)
+}
+
+/// Growing pauses with jitter, so that many clients of a server that comes back do not come at once.
+fn pauses() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::new()
+        .with_min_delay(PAUSE.0)
+        .with_max_delay(PAUSE.1)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// Opens a folder; gives the place after its last mail.
+async fn open<S: Wire>(session: &mut Session<S>, folder: &str) -> Result<Position, Error> {
+    let opened = session.examine(folder).await?;
+    let (uid_validity, uid_next) = (opened.uid_validity, opened.uid_next);
+    let uid_next = match uid_next {
+        Some(uid_next) => uid_next,
+        None => session.uid_after_last().await?,
+    };
+    Ok(Position {
+        uid_validity,
+        uid_next,
+    })
+}

@@ -1,0 +1,332 @@
+//! The record of what was stored, from which mail, when. Never the secret.
+//!
+//! One small JSON file, replaced atomically, under a lock that also covers the keychain write between intent and
+//! commit: two processes that see two mails store the newer one last, whoever comes first.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::mail::{Identity, TokenMail};
+
+/// How far a mail's Date may lie ahead of our clock: clocks differ by minutes.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
+/// How far it may lie ahead and still be waited for; further is no clock that is a little off.
+const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long to wait for another process: it may be waiting for a person to unlock the keychain.
+const LOCK: Duration = Duration::from_secs(70);
+
+/// How often to look whether the lock is free.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The file's form.
+const SCHEMA: u32 = 1;
+
+/// Why the ledger cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The operating system refuses.
+    #[error("the ledger {} cannot be {action}: {why}", .file.display())]
+    Io {
+        /// The file in question.
+        file: PathBuf,
+        /// read, written, locked.
+        action: &'static str,
+        /// The operating system's words.
+        why: String,
+    },
+    /// The file is damaged, or of a later version.
+    #[error("the ledger {} is damaged ({why}). Move it away to begin anew; the keychain keeps the tokens", .file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another process holds it.
+    #[error("another fetch-token has held the ledger {} for {} s. Look whether it waits for a keychain prompt", .0.display(), LOCK.as_secs())]
+    Held(PathBuf),
+}
+
+/// How far the storing of a token got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It may or may not be in the keychain: the process ended in between.
+    Writing,
+    /// The keychain gave it back.
+    Stored,
+    /// The user had it deleted. The record stays, so that the old mail does not count as new.
+    Forgotten,
+}
+
+/// Where a mail lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The account's address.
+    pub account: String,
+    /// The folder.
+    pub folder: String,
+    /// The folder's `UIDVALIDITY`.
+    pub uid_validity: u32,
+    /// The mail's UID.
+    pub uid: u32,
+}
+
+impl Origin {
+    /// Whether this mail arrived after `other` in the same folder; `None` where that cannot be told.
+    fn is_after(&self, other: &Self) -> Option<bool> {
+        let folder = |origin: &Self| {
+            (
+                origin.account.clone(),
+                origin.folder.clone(),
+                origin.uid_validity,
+            )
+        };
+        (folder(self) == folder(other)).then_some(self.uid > other.uid)
+    }
+}
+
+/// What is known of the token of one username.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The username, as the keychain has it.
+    pub username: String,
+    /// How far storing got.
+    pub state: State,
+    /// The mail's Date.
+    pub date: Timestamp,
+    /// The mail's identity.
+    pub identity: Identity,
+    /// The mail's Message-ID.
+    pub message_id: Option<String>,
+    /// The mail's sender.
+    pub from: Option<String>,
+    /// Where the mail lay; absent where it came from a file.
+    pub origin: Option<Origin>,
+    /// The store that holds the token.
+    pub store: String,
+    /// When this record was last changed.
+    pub changed: Timestamp,
+}
+
+/// What to do with a token mail, given what is known of its username.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Store it.
+    Store,
+    /// It is the mail whose token is stored.
+    Already,
+    /// A later mail's token was stored, or the user had this one deleted.
+    Superseded,
+    /// Two mails have the same Date, and nothing tells which is later.
+    Tied,
+    /// Its Date lies ahead of our clock; wait.
+    Ahead,
+    /// Its Date lies too far ahead of our clock.
+    FarAhead,
+}
+
+/// Newer wins: by Date, then by arrival in one folder.
+#[must_use]
+pub fn decide(
+    known: Option<&Record>,
+    mail: &TokenMail,
+    origin: Option<&Origin>,
+    now: Timestamp,
+) -> Decision {
+    let ahead = mail.date.duration_since(now);
+    if ahead > FAR_AHEAD {
+        return Decision::FarAhead;
+    }
+    if ahead > AHEAD {
+        return Decision::Ahead;
+    }
+    let Some(known) = known else {
+        return Decision::Store;
+    };
+    if known.identity == mail.identity {
+        return match known.state {
+            State::Stored => Decision::Already,
+            State::Writing => Decision::Store,
+            State::Forgotten => Decision::Superseded,
+        };
+    }
+    match mail.date.cmp(&known.date) {
+        std::cmp::Ordering::Greater => Decision::Store,
+        std::cmp::Ordering::Less => Decision::Superseded,
+        std::cmp::Ordering::Equal => {
+            let later = origin
+                .zip(known.origin.as_ref())
+                .and_then(|(new, old)| new.is_after(old));
+            match later {
+                Some(true) => Decision::Store,
+                Some(false) => Decision::Superseded,
+                None => Decision::Tied,
+            }
+        }
+    }
+}
+
+/// The ledger's directory.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    directory: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File1 {
+    schema: u32,
+    /// By username in lower case: usernames compare without ASCII case.
+    records: BTreeMap<String, Record>,
+}
+
+impl Ledger {
+    /// The ledger in `directory`, which is made when first needed.
+    #[must_use]
+    pub fn at(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// All records, by username.
+    pub fn records(&self) -> Result<Vec<Record>, Error> {
+        Ok(self.read()?.into_values().collect())
+    }
+
+    /// What is known of `username`.
+    pub fn find(&self, username: &str) -> Result<Option<Record>, Error> {
+        Ok(self.read()?.remove(&key(username)))
+    }
+
+    /// Waits until no other process holds the ledger.
+    pub async fn lock(&self) -> Result<Locked<'_>, Error> {
+        let file = self.directory.join("ledger.lock");
+        let failed = |error: io::Error| self.failed(&file, "locked", &error);
+        self.make_directory().map_err(failed)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&file)
+            .map_err(failed)?;
+        let until = Instant::now() + LOCK;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => {
+                    return Ok(Locked {
+                        ledger: self,
+                        _lock: lock,
+                    });
+                }
+                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOOK).await,
+                Err(TryLockError::WouldBlock) => return Err(Error::Held(file)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join("ledger.json")
+    }
+
+    fn make_directory(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.directory)
+    }
+
+    fn read(&self) -> Result<BTreeMap<String, Record>, Error> {
+        let file = self.file();
+        let damaged = |why: String| Error::Damaged {
+            file: file.clone(),
+            why,
+        };
+        let text = match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(self.failed(&file, "read", &error)),
+        };
+        let parsed: File1 =
+            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if parsed.schema != SCHEMA {
+            return Err(damaged(format!(
+                "it is of form {}, this version reads {SCHEMA}",
+                parsed.schema
+            )));
+        }
+        Ok(parsed.records)
+    }
+
+    fn write(&self, records: BTreeMap<String, Record>) -> Result<(), Error> {
+        let file = self.file();
+        let content = File1 {
+            schema: SCHEMA,
+            records,
+        };
+        let replace = || -> io::Result<()> {
+            // Made with 0600 by tempfile.
+            let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
+            serde_json::to_writer_pretty(&mut new, &content)?;
+            new.write_all(b"\n")?;
+            new.as_file().sync_all()?;
+            new.persist(&file)?;
+            sync_directory(&self.directory)
+        };
+        replace().map_err(|error| self.failed(&file, "written", &error))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the ledger's own error")]
+    fn failed(&self, file: &Path, action: &'static str, error: &io::Error) -> Error {
+        Error::Io {
+            file: file.to_owned(),
+            action,
+            why: error.to_string(),
+        }
+    }
+}
+
+/// The ledger while this process alone may change it.
+#[derive(Debug)]
+pub struct Locked<'a> {
+    ledger: &'a Ledger,
+    _lock: File,
+}
+
+impl Locked<'_> {
+    /// What is known of `username`.
+    pub fn find(&self, username: &str) -> Result<Option<Record>, Error> {
+        self.ledger.find(username)
+    }
+
+    /// Replaces what is known of a username, durably.
+    pub fn put(&self, record: Record) -> Result<(), Error> {
+        let mut records = self.ledger.read()?;
+        records.insert(key(&record.username), record);
+        self.ledger.write(records)
+    }
+}
+
+fn key(username: &str) -> String {
+    username.to_ascii_lowercase()
+}
+
+/// Makes a rename last. Windows has no such call.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Takes a new Salesforce security token from the mailbox it is sent to into the OS keychain.
+//!
+//! The path of a token, one way through the house:
+//!
+//! ```text
+//! imap/ ──raw message──▶ mail/ ──Verdict──▶ keychain/ ──Receipt──▶ stdout
+//! (wire)                 (pure)             (OS)                   (announce)
+//!                        ledger ◀── what was stored, from which mail, when; never the secret
+//! ```
+//!
+//! - [`imap`] speaks to mail servers: it bounds what they can do, finds new mail, and waits for it.
+//! - [`mail`] judges a mail: octets in, verdict out. No I/O. A new kind of mail goes here.
+//! - [`keychain`] speaks to the OS keychain; nothing counts as stored until it was read back. A new store goes
+//!   here.
+//! - [`ledger`] records what was stored, and decides which of two mails counts.
+//! - [`intake`] is the one function that every command's mails go through.
+//! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
+//! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
+//! - [`logging`] sees to it that logs and panics hold no secret.
+
+pub mod account;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod imap;
+pub mod intake;
+pub mod keychain;
+pub mod ledger;
+pub mod logging;
+pub mod mail;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// The command `fetch-token`: reads the arguments, runs the command, gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    logging::hide_panic_texts();
+    let cli = match cli::Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        // Help and usage errors, printed where each belongs.
+        Err(error) => error.exit(),
+    };
+    logging::start(cli.global.verbose);
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("fetch-token: the system refuses what every program needs: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(commands::dispatch(cli))
+    }));
+    // A person may never answer a prompt; nothing waits for the thread that asks.
+    runtime.shutdown_background();
+    if let Ok(code) = ran {
+        u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+    } else {
+        eprintln!(
+            "fetch-token: a bug, at {}. Nothing is lost; call it again, and please report this",
+            logging::last_panic()
+        );
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,218 @@
+//! Which parts of a mail a reader is shown, as text.
+
+use std::sync::LazyLock;
+
+use mailparse::{
+    DispositionType, MailHeader, MailHeaderMap, ParsedMail, parse_content_disposition,
+};
+use regex::bytes::Regex;
+use zeroize::Zeroizing;
+
+use super::html;
+
+/// Why a mail, or its HTML, was not read. No token mail is like that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// More MIME parts, or longer MIME fields, than any token mail has.
+    TooManyParts,
+    /// More HTML than any token mail has.
+    HtmlTooLarge,
+}
+
+impl Unread {
+    /// The stable kebab-case word.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::TooManyParts => "too-many-parts",
+            Self::HtmlTooLarge => "html-too-large",
+        }
+    }
+}
+
+/// Stands at the end of a text that ends where the input ends: the last word may be cut short. A private-use
+/// character, which no label, username or token holds.
+pub(super) const CUT: char = '\u{E000}';
+
+/// mailparse recurses into each multipart, and searches each for boundary lines: 64 fields bound both. Mails with
+/// many attachments stay below.
+const MAX_CONTENT_TYPES: usize = 64;
+/// Each part begins below a line that starts with two hyphens (RFC 2046, section 5.1.1).
+const MAX_DELIMITER_LINES: usize = 256;
+/// mailparse's cost for the parameters of a field is quadratic; a line of a mail has at most 998 characters (RFC 5322,
+/// section 2.1.1), and a folded field of two of them is already unusual.
+const MAX_MIME_FIELD: usize = 2048;
+/// A token mail shows at most 4 KiB; 256 KiB of text and line breaks is far beyond and still cheap to render.
+const MAX_FLAT_HTML: usize = 256 << 10;
+
+/// What a reader of the mail sees: no attachments, no embedded messages.
+pub(super) struct Shown {
+    /// The text/plain parts.
+    pub(super) plain: Zeroizing<String>,
+    /// The text/html parts, rendered; empty where they cannot show a token.
+    pub(super) html: Zeroizing<String>,
+    /// Set where the HTML parts were not read.
+    pub(super) unread: Option<Unread>,
+    /// The MIME structure cannot be parsed, and `plain` is the body as it came.
+    pub(super) unparsed: bool,
+}
+
+impl Shown {
+    pub(super) fn of(raw: &[u8]) -> Result<Self, Unread> {
+        if !is_modest(raw) {
+            return Err(Unread::TooManyParts);
+        }
+        let Ok(mail) = mailparse::parse_mail(raw) else {
+            return Ok(Self {
+                plain: Zeroizing::new(String::from_utf8_lossy(body(raw)).into_owned()),
+                html: Zeroizing::default(),
+                unread: None,
+                unparsed: true,
+            });
+        };
+        let mut leaves = Leaves {
+            end: raw.as_ptr_range().end,
+            plain: Zeroizing::default(),
+            flat_html: Zeroizing::default(),
+        };
+        leaves.collect(&mail);
+        let (html, unread) = render(&leaves.flat_html);
+        Ok(Self {
+            plain: leaves.plain,
+            html,
+            unread,
+            unparsed: false,
+        })
+    }
+}
+
+/// Whether mailparse's work on this input is bounded; itself one pass over the input.
+fn is_modest(raw: &[u8]) -> bool {
+    static CONTENT_TYPE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?i-u)content-type").expect("a valid pattern"));
+    static FIELD_START: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?im-u)^content-(?:type|disposition|transfer-encoding)[ \t]*:")
+            .expect("a valid pattern")
+    });
+    static DELIMITER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?m-u)^--").expect("a valid pattern"));
+
+    CONTENT_TYPE.find_iter(raw).nth(MAX_CONTENT_TYPES).is_none()
+        && DELIMITER.find_iter(raw).nth(MAX_DELIMITER_LINES).is_none()
+        && FIELD_START
+            .find_iter(raw)
+            .all(|field| field_is_short(&raw[field.start()..]))
+}
+
+/// Whether the field at the start ends within [`MAX_MIME_FIELD`]: at a line end that no fold follows.
+fn field_is_short(raw: &[u8]) -> bool {
+    let window = &raw[..raw.len().min(MAX_MIME_FIELD)];
+    window.len() == raw.len()
+        || window
+            .windows(2)
+            .any(|pair| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t'))
+}
+
+/// What follows the first empty line.
+fn body(raw: &[u8]) -> &[u8] {
+    static EMPTY_LINE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?-u)\n\r?\n").expect("a valid pattern"));
+    EMPTY_LINE
+        .find(raw)
+        .map_or(&[], |empty| &raw[empty.end()..])
+}
+
+struct Leaves {
+    /// Where the input ends.
+    end: *const u8,
+    plain: Zeroizing<String>,
+    flat_html: Zeroizing<String>,
+}
+
+impl Leaves {
+    fn collect(&mut self, part: &ParsedMail) {
+        if is_attached(part) {
+            return;
+        }
+        match part.ctype.mimetype.as_str() {
+            "text/plain" => {
+                let text = self.text_of(part);
+                self.plain.push_str(&text);
+                self.plain.push('\n');
+            }
+            "text/html" => {
+                let flat = html::flatten(&self.text_of(part));
+                self.flat_html.push_str(&flat);
+                self.flat_html.push_str("</blockquote><br>");
+            }
+            // message/* has no subparts here: mailparse leaves embedded messages unread.
+            _ => part.subparts.iter().for_each(|part| self.collect(part)),
+        }
+    }
+
+    /// The part's text, with [`CUT`] where no delimiter closes the part and no line end closes its last line.
+    fn text_of(&self, part: &ParsedMail) -> Zeroizing<String> {
+        let mut text = decoded(part);
+        if part.raw_bytes.as_ptr_range().end == self.end && !text.ends_with('\n') {
+            // A CR at the very end is half a line end, perhaps that of a soft line break.
+            let whole = text.trim_end_matches('\r').len();
+            text.truncate(whole);
+            text.push(CUT);
+        }
+        text
+    }
+}
+
+/// RFC 2183; a part with a file name is an attachment for every mail program, whatever it calls itself.
+fn is_attached(part: &ParsedMail) -> bool {
+    let named =
+        |params: &std::collections::BTreeMap<String, String>, name: &str| params.contains_key(name);
+    if named(&part.ctype.params, "name") {
+        return true;
+    }
+    part.headers
+        .get_first_header("Content-Disposition")
+        .map(MailHeader::get_value)
+        .map(|value| parse_content_disposition(&value))
+        .is_some_and(|disposition| {
+            disposition.disposition == DispositionType::Attachment
+                || named(&disposition.params, "filename")
+        })
+}
+
+/// The part's text; empty where its transfer encoding is broken.
+fn decoded(part: &ParsedMail) -> Zeroizing<String> {
+    // Without a charset the label is us-ascii, but mails that omit it are UTF-8 more often than Windows-1252.
+    let utf8 = if part.ctype.charset.eq_ignore_ascii_case("us-ascii") {
+        part.get_body_raw()
+            .ok()
+            .and_then(|raw| String::from_utf8(raw).ok())
+    } else {
+        None
+    };
+    Zeroizing::new(utf8.or_else(|| part.get_body().ok()).unwrap_or_default())
+}
+
+fn render(flat: &str) -> (Zeroizing<String>, Option<Unread>) {
+    if !may_show_a_token(flat) {
+        return (Zeroizing::default(), None);
+    }
+    let rendered = (flat.len() <= MAX_FLAT_HTML)
+        .then(|| html::render(flat))
+        .flatten();
+    match rendered {
+        Some(text) => (Zeroizing::new(text), None),
+        None => (Zeroizing::default(), Some(Unread::HtmlTooLarge)),
+    }
+}
+
+/// Whether a run of 20 letters and digits can come out of the flattened markup, so that it is worth rendering: most
+/// mails are no token mails. Character references may be letters or invisible, so they neither count nor end a run;
+/// nor do non-ASCII bytes. (`&nbsp;`, by far the most frequent, is a blank by now.)
+fn may_show_a_token(flat: &str) -> bool {
+    static RUN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?-u)(?:&#?[A-Za-z0-9]+;?[\x80-\xff]*|[A-Za-z0-9][\x80-\xff]*){20}")
+            .expect("a valid pattern")
+    });
+    RUN.is_match(flat.as_bytes())
+}

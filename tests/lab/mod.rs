@@ -1,0 +1,46 @@
+//! The test lab: real programs, started by the tests themselves and stopped again.
+//!
+//! * [`Ca`]: a throwaway certificate authority, made by the `openssl` program;
+//! * [`Dovecot`]: a mail server in a temp directory on free loopback ports, and [`Maildir`], the way mail gets in;
+//! * [`Peer`]: an IMAP client that shares no code with ours, to see what the server holds;
+//! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
+//! * [`SecretService`]: gnome-keyring on a message bus of its own;
+//! * [`Program`]: the built binary in a clean environment, with a deadline;
+//! * [`TokenMail`]: the mail all of this is about.
+//!
+//! Nothing here is skipped when a part is missing: the test fails and names the Debian package. Everything works
+//! as root (the servers then run as `nobody`) and as anybody else, and every process is ended by its own id.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test binary includes this module and uses only a part of it"
+)]
+
+mod ca;
+mod command;
+mod dovecot;
+mod front;
+mod home;
+mod mail;
+mod maildir;
+mod peer;
+mod process;
+mod secret_service;
+mod stage;
+
+pub use ca::{Ca, Identity};
+pub use command::{Output, Program, Running};
+pub use dovecot::{
+    Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
+    free_port,
+};
+pub use front::{Conversation, Front};
+pub use home::Home;
+pub use mail::{TokenMail, other_mail, random_token};
+pub use maildir::{Maildir, Staged};
+pub use peer::{MailboxState, Peer};
+pub use process::{eventually, require, signal};
+pub use secret_service::SecretService;
+pub use stage::{SERVICE, Stage, USERNAME};

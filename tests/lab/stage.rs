@@ -1,0 +1,70 @@
+//! All parts together: a mailbox, a keychain, a configuration that joins them, and the program.
+
+use super::command::Program;
+use super::dovecot::{Dovecot, INTEGRATION, Options, User};
+use super::mail::{TokenMail, random_token};
+use super::secret_service::SecretService;
+use std::path::PathBuf;
+
+/// The Salesforce username in most tests; it is not the mailbox's address.
+pub const USERNAME: &str = "etl@acme.example.uat";
+
+/// The service under which tokens lie in the keychain.
+pub const SERVICE: &str = "salesforce-security-token";
+
+pub struct Stage {
+    pub dovecot: Dovecot,
+    pub keychain: SecretService,
+    pub user: User,
+    pub password_file: PathBuf,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::with(&Options::default(), SecretService::start())
+    }
+
+    pub fn with(options: &Options, keychain: SecretService) -> Self {
+        let stage = Self {
+            dovecot: Dovecot::start(options),
+            password_file: keychain
+                .home()
+                .write_private("mailbox-password", INTEGRATION.password),
+            keychain,
+            user: INTEGRATION,
+        };
+        stage.configure("");
+        stage
+    }
+
+    /// The account, reached by implicit TLS, with more lines.
+    pub fn configure(&self, lines: &str) {
+        let account = self.dovecot.account(self.user, &self.password_file);
+        self.keychain
+            .home()
+            .write_config(&format!("{account}{lines}\n"));
+    }
+
+    /// The built program at home there.
+    pub fn program(&self) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_fetch-token")).with_keychain(&self.keychain)
+    }
+
+    /// Delivers a token mail for `username` and gives its token.
+    pub fn deliver_token(&self, username: &str) -> String {
+        let token = random_token();
+        self.dovecot
+            .deliver(self.user, &self.token_mail(username, &token).bytes());
+        token
+    }
+
+    /// A token mail to this mailbox.
+    pub fn token_mail(&self, username: &str, token: &str) -> TokenMail {
+        TokenMail::english(username, token).to(self.user.name)
+    }
+
+    /// The stored token, as another program reads it.
+    pub fn stored(&self, username: &str) -> Option<String> {
+        self.keychain.lookup(SERVICE, username)
+    }
+}

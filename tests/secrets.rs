@@ -1,0 +1,169 @@
+//! No secret in any output at any log level, nor anywhere else a local user or a backup could find it.
+#![cfg(target_os = "linux")]
+
+mod lab;
+
+use lab::{Output, Running, Stage, USERNAME, random_token};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every form in which a secret could stand somewhere: as it is, and as SASL PLAIN carries it.
+fn forms(stage: &Stage, token: &str) -> Vec<Vec<u8>> {
+    use base64::Engine as _;
+    let plain = format!("\0{}\0{}", stage.user.name, stage.user.password);
+    let encoded = base64::prelude::BASE64_STANDARD.encode(plain);
+    [token, stage.user.password, &encoded]
+        .iter()
+        .map(|form| form.as_bytes().to_vec())
+        .collect()
+}
+
+fn assert_absent(what: &str, text: &[u8], forms: &[Vec<u8>]) {
+    for form in forms {
+        assert!(
+            !text.windows(form.len()).any(|window| window == form),
+            "{what} holds {}:\n{}",
+            String::from_utf8_lossy(form),
+            String::from_utf8_lossy(text)
+        );
+    }
+}
+
+/// What other processes of the machine can see of this one.
+fn assert_process_shows_nothing(running: &Running, forms: &[Vec<u8>]) {
+    for file in ["cmdline", "environ"] {
+        let path = PathBuf::from(format!("/proc/{}/{file}", running.pid()));
+        let content = std::fs::read(&path).expect("the process runs");
+        assert!(!content.is_empty());
+        assert_absent(&path.display().to_string(), &content, forms);
+    }
+}
+
+fn assert_output_shows_nothing(output: &Output, forms: &[Vec<u8>]) {
+    assert_absent("stdout", output.stdout().as_bytes(), forms);
+    assert_absent("stderr", output.stderr().as_bytes(), forms);
+}
+
+fn assert_home_shows_nothing(stage: &Stage, forms: &[Vec<u8>]) {
+    let home = stage.keychain.home();
+    for form in forms {
+        let found: Vec<_> = home
+            .files_containing(form)
+            .into_iter()
+            // The keychain's own file is encrypted, and the password command's file is the test's.
+            .filter(|file| *file != stage.password_file)
+            .collect();
+        assert!(
+            found.is_empty(),
+            "{}: {found:?}",
+            String::from_utf8_lossy(form)
+        );
+    }
+}
+
+#[test]
+fn the_happy_path_at_the_loudest_level_shows_no_secret() {
+    for filter in [
+        "trace",
+        "fetch_token=trace,async_imap=trace,imap_proto=trace,mailparse=trace",
+    ] {
+        let stage = Stage::new();
+        let program = stage.program().env("RUST_LOG", filter);
+        let waiting = program.spawn(["-vvv", "--json", "wait", "--timeout", "30s"]);
+        waiting.stderr_line("the server announces new mail");
+        let token = random_token();
+        let forms = forms(&stage, &token);
+        assert_process_shows_nothing(&waiting, &forms);
+        let mail = stage.token_mail(USERNAME, &token).bytes();
+        stage.dovecot.deliver(stage.user, &mail);
+        let output = waiting.wait().expect_code(0);
+        assert_eq!(stage.stored(USERNAME), Some(token.clone()));
+        assert!(
+            output.stderr().contains("TRACE fetch_token"),
+            "the log was on: {}",
+            output.transcript()
+        );
+        assert_output_shows_nothing(&output, &forms);
+        assert_home_shows_nothing(&stage, &forms);
+        for arguments in [
+            &["-vvv", "list", "--json"][..],
+            &["-vvv", "wait", "--timeout", "20s"],
+        ] {
+            assert_output_shows_nothing(&program.run(arguments).expect_code(0), &forms);
+        }
+    }
+}
+
+#[test]
+fn failures_show_no_secret_either() {
+    let stage = Stage::new();
+    let token = stage.deliver_token(USERNAME);
+    let forms = forms(&stage, &token);
+    let program = stage.program().env("RUST_LOG", "trace");
+
+    stage.keychain.lock();
+    let locked = program
+        .run(["-vvv", "--json", "wait", "--timeout", "4s"])
+        .expect_code(6);
+    assert_output_shows_nothing(&locked, &forms);
+
+    // A mail that is refused holds a token too, and its parts are quoted in the refusal.
+    let forged = stage
+        .token_mail(USERNAME, &token)
+        .from(&format!("{token}@evil.example"))
+        .bytes();
+    let refused = program.run_with_input(["-vvv", "--json", "extract", "-"], &forged);
+    let refused = refused.expect_code(7);
+    assert!(refused.stdout().contains("from-not-listed"));
+    let of_the_body: Vec<_> = forms[1..].to_vec();
+    assert_output_shows_nothing(&refused, &of_the_body);
+
+    // A login that is refused.
+    std::fs::write(&stage.password_file, "Wrong.Passw0rd-77aa").expect("write");
+    let refused = program
+        .run(["-vvv", "wait", "--timeout", "20s"])
+        .expect_code(5);
+    let wrong = [b"Wrong.Passw0rd-77aa".to_vec()];
+    assert_output_shows_nothing(&refused, &wrong);
+}
+
+#[test]
+fn files_are_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    stage.deliver_token(USERNAME);
+    stage.program().run(["--timeout", "20s"]).expect_code(0);
+    let folder = stage.keychain.home().state_folder();
+    let mode = |path: &PathBuf| {
+        std::fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode(&folder), 0o700);
+    assert_eq!(mode(&folder.join("ledger.json")), 0o600);
+    let names: Vec<_> = std::fs::read_dir(&folder)
+        .expect("read")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(names.len(), 2, "no temp file is left: {names:?}");
+}
+
+#[test]
+fn the_token_is_printed_only_where_asked_for() {
+    let stage = Stage::new();
+    let token = random_token();
+    let mail = stage.token_mail(USERNAME, &token).bytes();
+    let program = stage.program().deadline(Duration::from_secs(20));
+    for (arguments, shown) in [
+        (&["extract", "-"][..], false),
+        (&["extract", "--json", "-"], false),
+        (&["extract", "--print", "-"], true),
+        (&["extract", "--print", "--json", "-"], true),
+    ] {
+        let output = program.run_with_input(arguments, &mail).expect_code(0);
+        assert_eq!(output.stdout().contains(&token), shown, "{arguments:?}");
+        assert!(!output.stderr().contains(&token));
+    }
+}
