@@ -279,7 +279,10 @@ fn in_our_words(message: &str) -> String {
     if (message.starts_with("unknown variant") || message.starts_with("invalid"))
         && let Some((_, expected)) = message.rsplit_once(", expected ")
     {
-        return format!("this must be {expected}");
+        return match expected {
+            "u16" => "this must be a port, a number from 0 to 65535".to_owned(),
+            expected => format!("this must be {expected}"),
+        };
     }
     message.to_owned()
 }
@@ -324,7 +327,7 @@ usernames = ["*@acme.example"]
             ),
             (
                 format!("{GOOD}port = \"imaps\"\n"),
-                "config.toml:6:8: this must be u16",
+                "config.toml:6:8: this must be a port, a number from 0 to 65535",
             ),
             (
                 format!("{GOOD}tls = \"none\"\n"),

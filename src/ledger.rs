@@ -330,3 +330,147 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision, Ledger, Origin, Record, State, decide};
+    use crate::mail::{Identity, TokenMail};
+    use jiff::Timestamp;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-24T{time}Z").parse().expect("a time")
+    }
+
+    fn identity(name: char) -> Identity {
+        name.to_string()
+            .repeat(64)
+            .parse()
+            .expect("64 hexadecimal digits")
+    }
+
+    fn mail(date: &str, name: char) -> TokenMail {
+        TokenMail {
+            username: "etl@acme.example".to_owned(),
+            token: "AbCdEfGh12345678IjKlMnOp".to_owned().into(),
+            date: at(date),
+            identity: identity(name),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn place(folder: &str, uid: u32) -> Origin {
+        Origin {
+            account: "integration@acme.example".to_owned(),
+            folder: folder.to_owned(),
+            uid_validity: 7,
+            uid,
+        }
+    }
+
+    fn record(state: State) -> Record {
+        Record {
+            username: "etl@acme.example".to_owned(),
+            state,
+            date: at("10:00:00"),
+            identity: identity('a'),
+            message_id: None,
+            from: None,
+            origin: Some(place("INBOX", 10)),
+            store: "a store".to_owned(),
+            changed: at("10:00:05"),
+        }
+    }
+
+    #[test]
+    fn newer_wins_by_date_then_by_arrival_in_one_folder() {
+        use Decision::{Ahead, Already, FarAhead, Store, Superseded, Tied};
+        let now = at("12:00:00");
+        let inbox = |uid| Some(place("INBOX", uid));
+        for (date, name, origin, decision) in [
+            ("10:00:00", 'a', inbox(10), Already),
+            ("10:00:00", 'a', inbox(99), Already),
+            ("10:00:00", 'a', None, Already),
+            ("10:00:01", 'b', inbox(9), Store),
+            ("09:59:59", 'b', inbox(11), Superseded),
+            ("10:00:00", 'b', inbox(11), Store),
+            ("10:00:00", 'b', inbox(9), Superseded),
+            ("10:00:00", 'b', Some(place("Junk", 11)), Tied),
+            ("10:00:00", 'b', None, Tied),
+            ("12:10:00", 'b', inbox(11), Store),
+            ("12:10:01", 'b', inbox(11), Ahead),
+        ] {
+            let decided = decide(
+                Some(&record(State::Stored)),
+                &mail(date, name),
+                origin.as_ref(),
+                now,
+            );
+            assert_eq!(decided, decision, "{date} {name} {origin:?}");
+        }
+        let tomorrow = TokenMail {
+            date: now + jiff::SignedDuration::from_hours(25),
+            ..mail("10:00:00", 'b')
+        };
+        assert_eq!(decide(None, &tomorrow, None, now), FarAhead);
+        assert_eq!(decide(None, &mail("10:00:00", 'b'), None, now), Store);
+    }
+
+    #[test]
+    fn what_was_interrupted_is_stored_again_and_what_was_forgotten_is_not() {
+        let now = at("12:00:00");
+        let same = mail("10:00:00", 'a');
+        for (state, decision) in [
+            (State::Writing, Decision::Store),
+            (State::Forgotten, Decision::Superseded),
+        ] {
+            assert_eq!(decide(Some(&record(state)), &same, None, now), decision);
+            // What is newer is stored, and what is older is not, whatever became of the last.
+            let newer = decide(Some(&record(state)), &mail("10:00:01", 'b'), None, now);
+            assert_eq!(newer, Decision::Store);
+            let older = decide(Some(&record(state)), &mail("09:59:59", 'b'), None, now);
+            assert_eq!(older, Decision::Superseded);
+        }
+    }
+
+    #[tokio::test]
+    async fn records_survive_and_usernames_compare_without_case() {
+        let folder = tempfile::tempdir().expect("a temp directory");
+        let ledger = Ledger::at(folder.path().join("not/yet/there"));
+        assert_eq!(ledger.records().expect("none"), []);
+        let record = record(State::Stored);
+        let locked = ledger.lock().await.expect("free");
+        locked.put(record.clone()).expect("written");
+        drop(locked);
+        let found = ledger.find("ETL@Acme.example").expect("read");
+        assert_eq!(found, Some(record));
+    }
+
+    #[tokio::test]
+    async fn one_holds_the_lock_and_the_next_waits() {
+        let folder = tempfile::tempdir().expect("a temp directory");
+        let ledger = Ledger::at(folder.path().to_owned());
+        let held = ledger.lock().await.expect("free");
+        let other = Ledger::at(folder.path().to_owned());
+        let short = std::time::Duration::from_millis(100);
+        assert!(tokio::time::timeout(short, other.lock()).await.is_err());
+        drop(held);
+        assert!(tokio::time::timeout(short, other.lock()).await.is_ok());
+    }
+
+    #[test]
+    fn a_ledger_of_a_later_version_is_not_touched() {
+        let folder = tempfile::tempdir().expect("a temp directory");
+        std::fs::write(
+            folder.path().join("ledger.json"),
+            r#"{"schema": 2, "records": {}}"#,
+        )
+        .expect("write");
+        let error = Ledger::at(folder.path().to_owned())
+            .records()
+            .expect_err("not ours to read");
+        assert!(
+            error.to_string().contains("this version reads 1"),
+            "{error}"
+        );
+    }
+}

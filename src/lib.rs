@@ -29,13 +29,23 @@ pub mod ledger;
 pub mod logging;
 pub mod mail;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 /// The command `fetch-token`: reads the arguments, runs the command, gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     logging::hide_panic_texts();
+    catch_unwind(run).unwrap_or_else(|_| {
+        eprintln!(
+            "fetch-token: a bug, at {}. Nothing is lost; call it again, and please report this",
+            logging::last_panic()
+        );
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> ExitCode {
     let cli = match cli::Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         // Help and usage errors, printed where each belongs.
@@ -52,18 +62,8 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ran = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(commands::dispatch(cli))
-    }));
+    let code = runtime.block_on(commands::dispatch(cli));
     // A person may never answer a prompt; nothing waits for the thread that asks.
     runtime.shutdown_background();
-    if let Ok(code) = ran {
-        u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
-    } else {
-        eprintln!(
-            "fetch-token: a bug, at {}. Nothing is lost; call it again, and please report this",
-            logging::last_panic()
-        );
-        ExitCode::FAILURE
-    }
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -297,6 +297,30 @@ fn a_locked_keychain_is_6_and_the_next_run_stores_the_token() {
 }
 
 #[test]
+fn a_mailbox_password_in_a_locked_keychain_is_6() {
+    let stage = Stage::new();
+    let config = std::fs::read_to_string(stage.keychain.home().config_file()).expect("read");
+    let (before, _) = config.split_once("password").expect("a password command");
+    stage
+        .keychain
+        .home()
+        .write_config(&format!("{before}usernames = [\"*\"]\n"));
+    stage
+        .keychain
+        .store("fetch-token-mailbox", stage.user.name, stage.user.password);
+    stage.keychain.lock();
+    let output = stage
+        .program()
+        .run(["wait", "--timeout", "20s"])
+        .expect_code(6);
+    assert!(
+        output.stderr().contains("its password cannot be read"),
+        "{}",
+        output.transcript()
+    );
+}
+
+#[test]
 fn a_keychain_that_appears_while_waiting_gets_the_token() {
     let mut stage = Stage::with(&Options::default(), SecretService::bus_only());
     let token = stage.deliver_token(USERNAME);

@@ -447,3 +447,76 @@ fn a_japanese_mail_and_a_mail_longer_than_the_first_fetch_are_read() {
         .expect_code(0);
     assert_eq!(stage.stored("long@acme.example"), Some(token));
 }
+
+#[test]
+fn two_who_wait_for_the_same_token_both_get_it_and_it_is_stored_once() {
+    let stage = Stage::new();
+    let program = stage.program();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let waiting = program.spawn(["-v", "--json", "wait", USERNAME, "--timeout", "30s"]);
+            waiting.stderr_line("the server announces new mail");
+            waiting
+        })
+        .collect();
+    let token = stage.deliver_token(USERNAME);
+    let mut events: Vec<_> = waiting
+        .into_iter()
+        .map(|waiting| {
+            let output = waiting.wait().expect_code(0);
+            let object = objects(&output.stdout()).pop().expect("an object");
+            object["event"].as_str().expect("a word").to_owned()
+        })
+        .collect();
+    events.sort();
+    assert_eq!(events, ["already", "stored"]);
+    assert_eq!(stage.stored(USERNAME), Some(token));
+}
+
+#[test]
+fn each_of_two_usernames_in_one_mailbox_gets_its_own() {
+    let stage = Stage::new();
+    let usernames = ["first@acme.example", "second@acme.example.uat"];
+    let waiting: Vec<_> = usernames
+        .iter()
+        .map(|username| {
+            let waiting =
+                stage
+                    .program()
+                    .spawn(["-v", "wait", "--print", username, "--timeout", "30s"]);
+            waiting.stderr_line("the server announces new mail");
+            waiting
+        })
+        .collect();
+    let tokens = usernames.map(|username| stage.deliver_token(username));
+    for ((waiting, token), username) in waiting.into_iter().zip(tokens).zip(usernames) {
+        let output = waiting.wait().expect_code(0);
+        // The other's token is stored as well, and not printed.
+        assert_eq!(output.stdout(), format!("{token}\n"));
+        assert_eq!(stage.stored(username), Some(token));
+    }
+}
+
+#[test]
+fn a_folder_that_was_renumbered_meanwhile_loses_nothing() {
+    let mut stage = Stage::new();
+    stage.deliver_token("before@acme.example");
+    let program = stage.program();
+    program.run(["--timeout", "20s"]).expect_code(0);
+    let cursor = program.run(["arm"]).expect_code(0).stdout();
+    stage.dovecot.stop();
+    stage.dovecot.inbox(stage.user).renumber();
+    stage.dovecot.start_again();
+    let token = stage.deliver_token(USERNAME);
+    program
+        .run([
+            "wait",
+            USERNAME,
+            "--timeout",
+            "20s",
+            "--from",
+            cursor.trim(),
+        ])
+        .expect_code(0);
+    assert_eq!(stage.stored(USERNAME), Some(token));
+}

@@ -30,11 +30,7 @@ pub struct Account {
 impl Account {
     /// Asks for the password anew, as every login does: it may have changed.
     pub async fn credentials(&self, keychain: &Keychain) -> Result<Credentials, imap::Error> {
-        let password = self
-            .password
-            .ask(&self.address, keychain)
-            .await
-            .map_err(imap::Error::Password)?;
+        let password = self.password.ask(&self.address, keychain).await?;
         Ok(Credentials {
             user: self.address.clone(),
             password,

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::imap;
 use crate::keychain::{self, Keychain};
 
 /// How long a password command may take: it may ask a person for a passphrase.
@@ -41,7 +42,8 @@ impl Password {
         &self,
         address: &str,
         keychain: &Keychain,
-    ) -> Result<SecretString, String> {
+    ) -> Result<SecretString, imap::Error> {
+        let no_password = imap::Error::Password;
         match self {
             Self::Keychain(typed) => match keychain
                 .get(keychain::MAILBOX_SERVICE, address)
@@ -51,18 +53,16 @@ impl Password {
                 Ok(None) => typed
                     .ask(address)
                     .await
-                    .map_err(|_| not_in_keychain(address)),
-                Err(error) => Err(format!(
-                    "the mailbox's password cannot be read from the keychain: {error}"
-                )),
+                    .map_err(|_| no_password(not_in_keychain(address))),
+                Err(error) => Err(imap::Error::Keychain(error)),
             },
             Self::Prompt(typed) => typed.ask(address).await.map_err(|_| {
-                format!(
+                no_password(format!(
                     "there is no terminal to ask for the password of {address} on. Use `password = {{ command = \
                      [...] }}` or the keychain where nobody sits"
-                )
+                ))
             }),
-            Self::Command(command) => run(command).await,
+            Self::Command(command) => run(command).await.map_err(no_password),
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Exit, Failure, House};
 use crate::account::Account;
-use crate::imap::{Cursor, Event, Message, Start, Watcher};
+use crate::imap::{Class, Cursor, Event, Message, Start, Watcher};
 use crate::intake::{self, Fate, Incoming, Intake, Mode, Obstacle, Outcome};
 use crate::ledger::Origin;
 
@@ -135,8 +135,9 @@ impl<'a> Wait<'a> {
                 }
                 Event::Failed(error) => {
                     let exit = match error.class() {
-                        crate::imap::Class::Passing => Exit::Mailbox,
-                        _ => Exit::Login,
+                        Class::Passing => Exit::Mailbox,
+                        Class::Doubtful | Class::Login => Exit::Login,
+                        Class::Keychain => Exit::Keychain,
                     };
                     return Err(Failure::new(
                         exit,
@@ -199,14 +200,16 @@ impl<'a> Wait<'a> {
 
     /// Announces an outcome; says whether it is the token waited for.
     fn hear(&mut self, outcome: Outcome) -> bool {
-        self.house
-            .announcer
-            .outcome(&outcome, self.house.keychain.name(), self.print);
         let is_ours = |username: &str| {
             self.username
                 .as_ref()
                 .is_none_or(|wanted| wanted.eq_ignore_ascii_case(username))
         };
+        // Who waits for one username gets no other's token into a variable.
+        let print = self.print && outcome.facts.username.as_deref().is_some_and(is_ours);
+        self.house
+            .announcer
+            .outcome(&outcome, self.house.keychain.name(), print);
         match &outcome.fate {
             Fate::Stored(mail) | Fate::Already(mail) => is_ours(&mail.username),
             Fate::Refused(refused) => {

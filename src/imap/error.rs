@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::guard::Violation;
+use crate::keychain;
 
 /// Most of a server's own words that are shown, in characters.
 const SHOWN: usize = 200;
@@ -102,6 +103,9 @@ pub enum Error {
     /// The password cannot be had.
     #[error("{0}")]
     Password(String),
+    /// The password is in a keychain that does not give it.
+    #[error("its password cannot be read: {0}")]
+    Keychain(keychain::Error),
 }
 
 /// What an error means for the one who waits.
@@ -113,6 +117,8 @@ pub enum Class {
     Doubtful,
     /// A login refused for good.
     Login,
+    /// No login without the keychain.
+    Keychain,
 }
 
 impl Error {
@@ -126,6 +132,7 @@ impl Error {
             Self::LoginRefused { explicit: true, .. }
             | Self::NoLoginMethod(_)
             | Self::Password(_) => Class::Login,
+            Self::Keychain(_) => Class::Keychain,
             _ => Class::Passing,
         }
     }

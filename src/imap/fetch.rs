@@ -164,7 +164,9 @@ impl<S: Wire> Session<S> {
     /// RFC 5032.
     async fn search_younger(&mut self, window: Duration) -> Result<BTreeSet<u32>, Error> {
         let mut uids = BTreeSet::new();
-        let line = format!("UID SEARCH YOUNGER {}", window.as_secs().max(1));
+        // RFC 5032 §3: a number of 32 bits that is not zero.
+        let seconds = window.as_secs().clamp(1, u64::from(u32::MAX));
+        let line = format!("UID SEARCH YOUNGER {seconds}");
         let allowance = Allowance {
             line: SEARCHED,
             literal: 0,

@@ -76,7 +76,7 @@ pub enum Event {
         /// When it is tried again.
         again_in: Duration,
     },
-    /// The mailbox will not be watched: the login is refused for good.
+    /// The mailbox will not be watched: no login is possible.
     Failed(Error),
 }
 
@@ -107,7 +107,10 @@ impl Watcher {
                 };
                 (Some(position), None)
             }
-            Start::Since(window) => (None, Timestamp::now().checked_sub(window).ok()),
+            Start::Since(window) => {
+                let since = Timestamp::now().checked_sub(window);
+                (None, Some(since.unwrap_or(Timestamp::MIN)))
+            }
             Start::Now => (None, None),
         };
         let watch = Watch {
@@ -202,12 +205,16 @@ impl Watch {
                 refused_before = false;
                 self.has_idled = false;
             }
-            let class = error.class();
-            if class == Class::Login || (class == Class::Doubtful && refused_before) {
+            let is_final = match error.class() {
+                Class::Login | Class::Keychain => true,
+                Class::Doubtful => refused_before,
+                Class::Passing => false,
+            };
+            if is_final {
                 let _ = self.events.send(Event::Failed(error)).await;
                 return;
             }
-            refused_before = class == Class::Doubtful;
+            refused_before = error.class() == Class::Doubtful;
             let again_in = if refused_before {
                 SECOND_LOGIN
             } else {

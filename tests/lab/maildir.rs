@@ -56,6 +56,16 @@ impl Maildir {
         }
     }
 
+    /// Takes away what Dovecot knows of the folder, so that it gives out new UIDs under a new UIDVALIDITY. The
+    /// server must be stopped.
+    pub fn renumber(&self) {
+        for entry in fs::read_dir(&self.path).expect("list the folder").flatten() {
+            if entry.file_name().to_string_lossy().starts_with("dovecot") {
+                fs::remove_file(entry.path()).expect("remove an index");
+            }
+        }
+    }
+
     /// Delivers a mail now. The bytes are served as they are when their lines end in CRLF.
     pub fn deliver(&self, mail: &[u8]) -> PathBuf {
         self.stage(mail).deliver()
