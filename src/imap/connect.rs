@@ -176,6 +176,7 @@ fn explain_tls(said: &str) -> String {
 /// follow its OK: such octets would be taken for protected ones (CVE-2011-0411 and its kin).
 async fn start_tls(mut tcp: TcpStream) -> Result<TcpStream, Error> {
     let mut received = Vec::new();
+    let mut heard = 0;
     let greeting = read_line(&mut tcp, &mut received).await?;
     if !starts_with(&greeting, "* OK") {
         return Err(if starts_with(&greeting, "* BYE") {
@@ -191,6 +192,10 @@ async fn start_tls(mut tcp: TcpStream) -> Result<TcpStream, Error> {
         let line = read_line(&mut tcp, &mut received).await?;
         if starts_with(&line, "s1 OK") {
             break;
+        }
+        heard += line.len();
+        if heard > BEFORE_TLS {
+            return Err(Error::Protocol("it talks without end before TLS"));
         }
         if starts_with(&line, "s1 ") {
             return Err(Error::Refused {

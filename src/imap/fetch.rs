@@ -34,15 +34,19 @@ const NAMED: usize = 500;
 /// Messages in the first block of a look-back by sequence number; each further one has twice as many.
 const BLOCK: u32 = 32;
 
-/// Octets of the fields From and Subject of one mail. Real ones have some hundred; longer ones are an attack on
-/// our memory, and the guard ends the connection.
-const HEADER_FIELDS: usize = 16 * 1024;
+/// Octets of the fields From and Subject of one mail that are looked at. Real ones have some hundred; what is
+/// longer is cut, for anybody can send one.
+const HEADER_FIELDS: usize = 4 * 1024;
 
-/// Octets of one answer to a search by UID or to a list: room for some ten thousand mails.
-const LISTED: usize = 8 * 1024 * 1024;
+/// Octets of one answer to a search by UID or to a list: room for 16,000 mails with the longest header fields, and
+/// for ten times as many real ones. They are not kept.
+const LISTED: usize = 64 * 1024 * 1024;
 
-/// Octets of a SEARCH answer, which is one line: room for some 150,000 UIDs.
-const SEARCHED: usize = 1024 * 1024;
+/// Octets of a SEARCH answer, which is one line: room for some 15,000 UIDs. The parser's cost grows with its square.
+const SEARCHED: usize = 128 * 1024;
+
+/// Octets of mails after which no more are fetched before those are handed on: anybody can send many.
+const HELD: usize = 4 * MOST;
 
 /// A mail as the server gave it.
 #[derive(Debug, Clone)]
@@ -65,6 +69,8 @@ pub(super) type Triage<'a> = &'a (dyn Fn(&[u8]) -> bool + Sync);
 pub struct Found {
     /// Mails worth judging, by UID.
     pub messages: Vec<Message>,
+    /// UIDs of those that are still to be fetched, all below those of `messages`: [`Session::fetch_some`].
+    pub rest: Vec<u32>,
     /// The highest UID seen at or after the one searched from.
     pub highest: Option<u32>,
 }
@@ -94,8 +100,8 @@ impl<S: Wire> Session<S> {
                 .next_back()
                 .copied()
                 .filter(|uid| *uid >= from);
-            let worth = chosen(&listed, |uid| uid >= from);
-            self.fetch(&worth, triage, &mut found.messages).await?;
+            found.rest = chosen(&listed, |uid| uid >= from);
+            found.messages = self.fetch_some(&mut found.rest, triage).await?;
         }
         Ok(found)
     }
@@ -142,23 +148,28 @@ impl<S: Wire> Session<S> {
         window: Duration,
         now: Timestamp,
         triage: Triage<'_>,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<Found, Error> {
         self.note_searched();
         let recent = if self.folder.exists == 0 || window.is_zero() {
             BTreeSet::new()
         } else if self.offers("WITHIN").await? {
-            self.search_younger(window).await?
+            match self.search_younger(window).await {
+                // Offered and refused all the same.
+                Err(Error::Refused { .. }) => self.tail(window, now).await?,
+                found => found?,
+            }
         } else {
             self.tail(window, now).await?
         };
-        let mut messages = Vec::new();
+        let mut found = Found::default();
         let recent: Vec<_> = recent.into_iter().collect();
         for uids in recent.chunks(NAMED) {
             let listed = self.list(&uid_set(uids), None, triage).await?;
             let worth = chosen(&listed, |uid| uids.binary_search(&uid).is_ok());
-            self.fetch(&worth, triage, &mut messages).await?;
+            found.rest.extend(worth);
         }
-        Ok(messages)
+        found.messages = self.fetch_some(&mut found.rest, triage).await?;
+        Ok(found)
     }
 
     /// RFC 5032.
@@ -227,7 +238,7 @@ impl<S: Wire> Session<S> {
     ) -> Result<BTreeMap<u32, bool>, Error> {
         let mut listed = BTreeMap::new();
         let line = format!(
-            "UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT)])"
+            "UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT)]<0.{HEADER_FIELDS}>)"
         );
         let sent = self
             .begin(
@@ -240,6 +251,7 @@ impl<S: Wire> Session<S> {
             if let Some(Part {
                 uid: Some(uid),
                 octets: Some(header),
+                start: 0,
                 ..
             }) = part(response)
             {
@@ -250,19 +262,23 @@ impl<S: Wire> Session<S> {
         Ok(listed)
     }
 
-    /// Fetches the mails `uids`, some at a time.
-    async fn fetch(
+    /// Fetches mails of `rest`, whose UIDs are sorted, from its end: the newest count. As many as may be held at once
+    /// are taken from it.
+    pub(super) async fn fetch_some(
         &mut self,
-        uids: &[u32],
+        rest: &mut Vec<u32>,
         triage: Triage<'_>,
-        into: &mut Vec<Message>,
-    ) -> Result<(), Error> {
-        for uids in uids.chunks(TOGETHER) {
-            let mut parts = self.fetch_first(&uid_set(uids), None).await?;
+    ) -> Result<Vec<Message>, Error> {
+        let mut messages: Vec<Message> = Vec::new();
+        let held = |messages: &[Message]| messages.iter().map(|mail| mail.raw.len()).sum::<usize>();
+        while !rest.is_empty() && held(&messages) < HELD {
+            let uids = rest.split_off(rest.len().saturating_sub(TOGETHER));
+            let mut parts = self.fetch_first(&uid_set(&uids), None).await?;
             parts.retain(|uid, _| uids.contains(uid));
-            self.complete_messages(parts, triage, into).await?;
+            self.complete_messages(parts, triage, &mut messages).await?;
         }
-        Ok(())
+        messages.sort_by_key(|mail| mail.uid);
+        Ok(messages)
     }
 
     /// The first octets of each mail in the set `uids`.
@@ -270,7 +286,7 @@ impl<S: Wire> Session<S> {
         &mut self,
         uids: &str,
         idling: Option<Idling>,
-    ) -> Result<BTreeMap<u32, (u32, Zeroizing<Vec<u8>>)>, Error> {
+    ) -> Result<BTreeMap<u32, Zeroizing<Vec<u8>>>, Error> {
         let mut parts = BTreeMap::new();
         let line =
             format!("UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{FIRST}>)");
@@ -285,12 +301,12 @@ impl<S: Wire> Session<S> {
         self.complete(&sent, COMMAND, |response| {
             if let Some(Part {
                 uid: Some(uid),
-                size,
                 octets: Some(octets),
+                start: 0,
                 ..
             }) = part(response)
             {
-                parts.insert(uid, (size, Zeroizing::new(octets.to_vec())));
+                parts.insert(uid, Zeroizing::new(octets.to_vec()));
             }
         })
         .await?;
@@ -300,14 +316,15 @@ impl<S: Wire> Session<S> {
     /// Fetches the rest of those that are longer, where they look like token mails.
     async fn complete_messages(
         &mut self,
-        parts: BTreeMap<u32, (u32, Zeroizing<Vec<u8>>)>,
+        parts: BTreeMap<u32, Zeroizing<Vec<u8>>>,
         triage: Triage<'_>,
         into: &mut Vec<Message>,
     ) -> Result<(), Error> {
-        for (uid, (size, mut raw)) in parts {
-            let is_cut = raw.len() == FIRST && size as usize > FIRST;
+        for (uid, mut raw) in parts {
+            // RFC822.SIZE is no witness: some servers estimate it.
+            let is_cut = raw.len() == FIRST;
             if is_cut && (triage(&raw) || !has_whole_header(&raw)) {
-                self.fetch_rest(uid, &mut raw).await?;
+                raw = self.with_rest(uid, &raw).await?;
             }
             into.push(Message {
                 folder: self.folder.name.clone(),
@@ -319,7 +336,8 @@ impl<S: Wire> Session<S> {
         Ok(())
     }
 
-    async fn fetch_rest(&mut self, uid: u32, raw: &mut Vec<u8>) -> Result<(), Error> {
+    /// A mail whole, or as much of it as is ever read, given its first octets.
+    async fn with_rest(&mut self, uid: u32, first: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         const REST: usize = MOST - FIRST;
         let line = format!("UID FETCH {uid} (UID BODY.PEEK[]<{FIRST}.{REST}>)");
         let allowance = Allowance {
@@ -327,7 +345,8 @@ impl<S: Wire> Session<S> {
             literal: REST,
             total: REST + Allowance::SHORT.total,
         };
-        let mut rest = Zeroizing::new(Vec::new());
+        // Of its full size from the start: a vector that grows leaves copies behind that nobody wipes.
+        let mut whole = Zeroizing::new(Vec::with_capacity(MOST));
         let sent = self
             .send(Command::new("UID FETCH", line), allowance)
             .await?;
@@ -335,16 +354,21 @@ impl<S: Wire> Session<S> {
             if let Some(Part {
                 uid: Some(answered),
                 octets: Some(octets),
+                start,
                 ..
             }) = part(response)
-                && answered == uid
+                && (answered, start) == (uid, FIRST)
             {
-                *rest = octets.to_vec();
+                whole.clear();
+                whole.extend_from_slice(first);
+                whole.extend_from_slice(octets);
             }
         })
         .await?;
-        raw.extend_from_slice(&rest);
-        Ok(())
+        if whole.is_empty() {
+            whole.extend_from_slice(first);
+        }
+        Ok(whole)
     }
 }
 
@@ -366,9 +390,10 @@ fn listing(literal: usize) -> Allowance {
 #[derive(Debug, Default)]
 struct Part<'a> {
     uid: Option<u32>,
-    size: u32,
     arrived: Option<Timestamp>,
     octets: Option<&'a [u8]>,
+    /// Where in the section `octets` begin.
+    start: usize,
 }
 
 fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
@@ -379,9 +404,11 @@ fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
     for attribute in attributes {
         match attribute {
             AttributeValue::Uid(uid) => part.uid = Some(*uid),
-            AttributeValue::Rfc822Size(size) => part.size = *size,
             AttributeValue::InternalDate(date) => part.arrived = internal_date(date),
-            AttributeValue::BodySection { data, .. } => part.octets = data.as_deref(),
+            AttributeValue::BodySection { data, index, .. } => {
+                part.octets = data.as_deref();
+                part.start = index.unwrap_or(0) as usize;
+            }
             _ => {}
         }
     }

@@ -6,9 +6,11 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use regex::bytes::Regex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Longest line by default, in octets. RFC 7162 §4 wants 8,192 of a client; a response with many flags or
@@ -60,6 +62,9 @@ pub enum Violation {
     /// A literal outside a FETCH response.
     #[error("a literal where none was asked for")]
     UnexpectedLiteral,
+    /// A FETCH response of another form than what we ask for has.
+    #[error("a FETCH response that nobody asked for")]
+    UnexpectedFetch,
     /// More opening brackets than any answer to us needs.
     #[error("brackets nested too deeply")]
     Nesting,
@@ -159,6 +164,35 @@ fn refuse(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation)
 }
 
+/// A quoted string (RFC 3501 §9).
+const QUOTED: &str = r#""(?:[^"\\\r\n]|\\["\\])*""#;
+
+/// An attribute of a FETCH response without literal and without nesting: a number, a string, a flat list.
+const FLAT: &str = r#"[A-Z0-9.-]+ (?:[0-9]+|NIL|QUOTED|\([^()"{}\r\n]*\))"#;
+
+/// The two sections that we ask for, whole or in part.
+const SECTION: &str = r"BODY\[(?:HEADER\.FIELDS \([^()\[\]{}\r\n]*\))?\](?:<[0-9]+>)?";
+
+/// The first line of a FETCH response, up to its literal or to its end.
+///
+/// The parser reads attributes that it does not know up to the next bracket, line ends included, and what is a
+/// literal to us is grammar to it then. So nothing passes but the form in which both see the same literal, at most
+/// one a response: the parser begins anew at each line.
+static FETCH: LazyLock<Regex> =
+    LazyLock::new(|| form(r"^\* [0-9]+ FETCH \((?:ITEM )*(?:SECTION \{[0-9]+\}|ITEM ?\) *)\r\n$"));
+
+/// What may follow the literal of a FETCH response.
+static FETCH_END: LazyLock<Regex> = LazyLock::new(|| form(r"^(?: ITEM)* ?\) *\r\n$"));
+
+fn form(pattern: &str) -> Regex {
+    let pattern = pattern
+        .replace("ITEM", "(?:FLAT|SECTION (?:NIL|QUOTED))")
+        .replace("FLAT", FLAT)
+        .replace("SECTION", SECTION)
+        .replace("QUOTED", QUOTED);
+    Regex::new(&format!("(?i-u){pattern}")).expect("a valid pattern")
+}
+
 /// The pure half: octets in, verdict out.
 #[derive(Debug)]
 struct Judge {
@@ -169,14 +203,8 @@ struct Judge {
     searched: usize,
     /// Octets of a literal still to come.
     literal: usize,
-    /// The response that the next line continues after a literal.
-    response: Option<Response>,
-}
-
-/// What is known of a response that spans several lines.
-#[derive(Debug, Clone, Copy)]
-struct Response {
-    brackets: usize,
+    /// The next line continues a FETCH response after its literal.
+    continues: bool,
 }
 
 impl Judge {
@@ -187,7 +215,7 @@ impl Judge {
             total_received: 0,
             searched: 0,
             literal: 0,
-            response: None,
+            continues: false,
         }
     }
 
@@ -237,23 +265,35 @@ impl Judge {
                 *octet = b'?';
             }
         }
-        let continues = self.response.take();
-        if continues.is_none() && !is_wanted(line) {
+        let continues = std::mem::take(&mut self.continues);
+        let is_fetch = continues || untagged(line).is_some_and(is_fetch);
+        let literal = literal(line);
+        // Also in a response that is dropped: what follows would be read as lines of the server.
+        if literal.is_some() && !is_fetch {
+            return Err(Violation::UnexpectedLiteral);
+        }
+        if !continues && !is_wanted(line) {
             return Ok(0);
         }
-        let brackets = line.split(|&b| b == b'(').count() - 1
-            + continues.map_or(0, |response| response.brackets);
-        if brackets > BRACKETS {
+        if line.split(|&b| b == b'(').count() - 1 > BRACKETS {
             return Err(Violation::Nesting);
         }
-        let is_fetch = continues.is_some() || untagged(line).is_some_and(is_fetch);
-        if is_fetch && contains_ignoring_case(line, b"INTERNALDATE NIL") {
-            return Err(Violation::NoInternalDate);
-        }
-        if let Some(announced) = literal(line) {
-            if !is_fetch {
-                return Err(Violation::UnexpectedLiteral);
+        if is_fetch {
+            if contains_ignoring_case(line, b"INTERNALDATE NIL") {
+                return Err(Violation::NoInternalDate);
             }
+            let form = if continues { &FETCH_END } else { &FETCH };
+            if !form.is_match(line) {
+                // Flags of an odd form, say: one line that nobody asked for, and that nobody misses.
+                let is_asked_for = contains_ignoring_case(line, b"BODY[");
+                return if continues || literal.is_some() || is_asked_for {
+                    Err(Violation::UnexpectedFetch)
+                } else {
+                    Ok(0)
+                };
+            }
+        }
+        if let Some(announced) = literal {
             self.literal = usize::try_from(announced)
                 .ok()
                 .filter(|&n| n <= self.allowance.literal)
@@ -261,8 +301,8 @@ impl Judge {
                     announced,
                     allowed: self.allowance.literal,
                 })?;
-            self.response = Some(Response { brackets });
-        } else if contains_ignoring_case(line, b"CAPABILITY ") {
+            self.continues = true;
+        } else if !is_fetch && contains_ignoring_case(line, b"CAPABILITY ") {
             // T-Online lists its capabilities with two blanks between them.
             return Ok(squeeze_blanks(line));
         }
@@ -522,10 +562,13 @@ mod tests {
             format!("* 1 FETCH (X \"{}\"\r\n", "(".repeat(16)).as_bytes(),
             Violation::Nesting,
         );
-        let half = "(".repeat(9);
         is_refused(
-            format!("* 1 FETCH {half}BODY[] {{1}}\r\nx {half}\r\n").as_bytes(),
-            Violation::Nesting,
+            format!(
+                "* 1 FETCH (BODY[] {{1}}\r\nx BODY[TEXT] ({}\r\n",
+                "(".repeat(9)
+            )
+            .as_bytes(),
+            Violation::UnexpectedFetch,
         );
     }
 

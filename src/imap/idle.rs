@@ -19,7 +19,7 @@ impl<S: Wire> Session<S> {
         let sent = self
             .send(Command::new("IDLE", "IDLE"), Allowance::SHORT)
             .await?;
-        match self.continuation(&sent).await {
+        match self.continuation(&sent, PROMPT).await {
             Ok(true) => Ok(Some(Idling(sent))),
             Ok(false) | Err(Error::Refused { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -58,7 +58,7 @@ impl<S: Wire> Session<S> {
             .send(Command::new("AUTHENTICATE", line), Allowance::SHORT)
             .await?;
         // Coremail offers SASL-IR and then asks all the same: the response is sent when asked for.
-        if !self.continuation(&sent).await? {
+        if !self.continuation(&sent, COMMAND).await? {
             return Ok(());
         }
         let line = Zeroizing::new(format!("{}\r\n", response.as_str()));
@@ -130,7 +130,9 @@ fn refusal(text: ServerText) -> Error {
     ];
     let said = text.to_string().to_uppercase();
     let says_one_of = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if says_one_of(&PASSING) {
+    // A code that says why is believed before any words: "Please try again" stands behind many of them.
+    let has_code = says_one_of(&WRONG[..3]);
+    if !has_code && says_one_of(&PASSING) {
         return Error::LoginUnavailable(text);
     }
     let (advice, explicit) = if says_one_of(&APP_PASSWORD) {

@@ -12,6 +12,8 @@ pub mod guard;
 pub mod idle;
 pub mod login;
 pub mod session;
+#[cfg(test)]
+mod transcripts;
 pub mod watch;
 
 pub use connect::{Endpoint, Tls};

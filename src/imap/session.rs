@@ -131,6 +131,8 @@ impl<S: Wire> Session<S> {
         if self.capabilities.is_none() {
             self.run(Command::new("CAPABILITY", "CAPABILITY"), Allowance::SHORT)
                 .await?;
+            // Who answers OK and lists nothing offers nothing, and is not asked again.
+            self.capabilities.get_or_insert_default();
         }
         Ok(self.offered().any(|c| c.eq_ignore_ascii_case(capability)))
     }
@@ -163,7 +165,8 @@ impl<S: Wire> Session<S> {
             if let Response::Data { outcome, .. } | Response::Done { outcome, .. } = response {
                 match outcome.code {
                     Some(ResponseCode::UidValidity(value)) => uid_validity = Some(value),
-                    Some(ResponseCode::UidNext(value)) => uid_next = Some(value),
+                    // Zero is no UID (RFC 3501 §9), and no set may name it.
+                    Some(ResponseCode::UidNext(value)) if value > 0 => uid_next = Some(value),
                     _ => {}
                 }
             }
@@ -309,8 +312,12 @@ impl<S: Wire> Session<S> {
 
     /// Reads the continuation request (RFC 3501 §7.5) that `sent` waits for. `false`: the command is answered OK
     /// without one.
-    pub(super) async fn continuation(&mut self, sent: &Sent) -> Result<bool, Error> {
-        let limit = Limit::new(sent.command, PROMPT);
+    pub(super) async fn continuation(
+        &mut self,
+        sent: &Sent,
+        within: Duration,
+    ) -> Result<bool, Error> {
+        let limit = Limit::new(sent.command, within);
         loop {
             let step = |session: &mut Self,
                         response: &Response<'_>|

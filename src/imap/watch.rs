@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::cursor::Cursor;
 use super::error::{Class, Error};
-use super::fetch::{Message, age};
+use super::fetch::{Found, Message, age};
 use super::idle::Idling;
 use super::session::{Session, Wire};
 use crate::account::Account;
@@ -39,6 +39,10 @@ const RENUMBERED: Duration = Duration::from_hours(1);
 
 /// First and longest pause between attempts to connect. A person waits, so the longest is short.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How long a connection must have waited in peace for its end to be a new failure: a server that hangs up after
+/// each announcement is not to be called every second.
+const LIVED: Duration = Duration::from_secs(15);
 
 /// Pause before a doubtful login refusal is put to the test by a second login.
 const SECOND_LOGIN: Duration = Duration::from_secs(2);
@@ -121,7 +125,7 @@ impl Watcher {
             events: to_caller,
             orders: to_task,
             may_idle: true,
-            has_idled: false,
+            has_lived: false,
         };
         Self {
             events,
@@ -183,8 +187,8 @@ struct Watch {
     orders: mpsc::Receiver<SearchNow>,
     /// The server has not refused IDLE.
     may_idle: bool,
-    /// This connection has lived through an IDLE, so the next failure is a new one.
-    has_idled: bool,
+    /// This connection has lived for a while, so the next failure is a new one.
+    has_lived: bool,
 }
 
 /// Nobody listens any more.
@@ -200,10 +204,10 @@ impl Watch {
                 Ok(Stopped) => return,
                 Err(error) => error,
             };
-            if self.has_idled {
+            if self.has_lived {
                 pauses = self::pauses();
                 refused_before = false;
-                self.has_idled = false;
+                self.has_lived = false;
             }
             let is_final = match error.class() {
                 Class::Login | Class::Keychain => true,
@@ -214,8 +218,10 @@ impl Watch {
                 let _ = self.events.send(Event::Failed(error)).await;
                 return;
             }
-            refused_before = error.class() == Class::Doubtful;
-            let again_in = if refused_before {
+            let is_doubtful = error.class() == Class::Doubtful;
+            // Stays said through other trouble, else a server that alternates is asked with a wrong password for ever.
+            refused_before |= is_doubtful;
+            let again_in = if is_doubtful {
                 SECOND_LOGIN
             } else {
                 pauses.next().unwrap_or(PAUSE.1)
@@ -247,8 +253,7 @@ impl Watch {
 
     /// Watches until nobody listens any more; gives back the IDLE that is still to be ended.
     async fn attend<S: Wire>(&mut self, session: &mut Session<S>) -> Result<Option<Idling>, Error> {
-        let mails = self.catch_up(session).await?;
-        if self.hand_on(mails).await.is_err() {
+        if self.catch_up(session).await?.is_err() {
             return Ok(None);
         }
         let mut is_armed = false;
@@ -271,7 +276,8 @@ impl Watch {
             } else {
                 POLL_EVERY
             };
-            let until = Instant::now() + soon.unwrap_or(period);
+            let begin = Instant::now();
+            let until = begin + soon.unwrap_or(period);
             let announced = tokio::select! {
                 announced = wait(session, idling.is_some(), until) => announced?,
                 order = self.orders.recv() => {
@@ -281,33 +287,37 @@ impl Watch {
                     false
                 }
             };
-            self.has_idled = true;
-            let mails = self.search(session, idling, announced).await?;
-            if announced && mails.is_empty() {
-                soon = late.next().copied();
-            } else {
+            self.has_lived |= begin.elapsed() >= LIVED;
+            let found = self.search(session, idling, announced).await?;
+            if announced {
                 late = LATE.iter();
-                soon = None;
             }
-            if self.hand_on(mails).await.is_err() {
+            soon = if found.messages.is_empty() && (announced || soon.is_some()) {
+                late.next().copied()
+            } else {
+                None
+            };
+            if self.hand_on(session, found).await?.is_err() {
                 return Ok(None);
             }
         }
     }
 
     /// Opens the folder and finds what came while nobody watched.
-    async fn catch_up<S: Wire>(&mut self, session: &mut Session<S>) -> Result<Vec<Message>, Error> {
+    async fn catch_up<S: Wire>(
+        &mut self,
+        session: &mut Session<S>,
+    ) -> Result<Result<(), Stopped>, Error> {
         let here = open(session, &self.account.folder).await?;
         let policy = Arc::clone(&self.account.policy);
         let triage = |header: &[u8]| policy.is_worth_fetching(header);
         let now = Timestamp::now();
         let since = self.since.unwrap_or(now);
-        let mails = match self.position {
-            Some(position) if position == here => Vec::new(),
+        let found = match self.position {
+            Some(position) if position == here => return Ok(Ok(())),
             Some(position) if position.uid_validity == here.uid_validity => {
                 let found = session.fetch_new(position.uid_next, None, &triage).await?;
-                self.advance(found.highest);
-                return Ok(found.messages);
+                return self.hand_on(session, found).await;
             }
             Some(_) => {
                 tracing::debug!("the folder was renumbered");
@@ -316,8 +326,9 @@ impl Watch {
             }
             None => session.look_back(age(since, now), now, &triage).await?,
         };
+        let listening = self.hand_on(session, found).await?;
         self.position = Some(here);
-        Ok(mails)
+        Ok(listening)
     }
 
     /// Idles where the server lets us.
@@ -325,9 +336,13 @@ impl Watch {
         if !self.account.idle || !self.may_idle || !session.offers("IDLE").await? {
             return Ok(None);
         }
-        let idling = session.idle().await?;
-        self.may_idle = idling.is_some();
-        Ok(idling)
+        let idling = session.idle().await;
+        // Refused, unanswered, or answered beside the grammar: polled from now on, on the next connection too.
+        self.may_idle = matches!(
+            &idling,
+            Ok(Some(_)) | Err(Error::Closed { .. } | Error::Bye(_))
+        );
+        idling
     }
 
     /// Ends `idling` and fetches what is new since the position, which moves on.
@@ -336,7 +351,7 @@ impl Watch {
         session: &mut Session<S>,
         idling: Option<Idling>,
         announced: bool,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<Found, Error> {
         let policy = Arc::clone(&self.account.policy);
         let triage = |header: &[u8]| policy.is_worth_fetching(header);
         let from = self.cursor().uid_next;
@@ -345,11 +360,9 @@ impl Watch {
         } else if session.has_new(from, idling).await? {
             None
         } else {
-            return Ok(Vec::new());
+            return Ok(Found::default());
         };
-        let found = session.fetch_new(from, idling, &triage).await?;
-        self.advance(found.highest);
-        Ok(found.messages)
+        session.fetch_new(from, idling, &triage).await
     }
 
     fn advance(&mut self, highest: Option<u32>) {
@@ -366,11 +379,27 @@ impl Watch {
         position.in_account(&self.account)
     }
 
-    async fn hand_on(&self, mails: Vec<Message>) -> Result<(), Stopped> {
-        if mails.is_empty() {
-            return Ok(());
+    /// Hands on what was found, fetching the rest of it on the way. The position moves on after the last of it.
+    async fn hand_on<S: Wire>(
+        &mut self,
+        session: &mut Session<S>,
+        found: Found,
+    ) -> Result<Result<(), Stopped>, Error> {
+        let policy = Arc::clone(&self.account.policy);
+        let triage = |header: &[u8]| policy.is_worth_fetching(header);
+        let Found {
+            mut messages,
+            mut rest,
+            highest,
+        } = found;
+        while !messages.is_empty() {
+            if self.say(Event::Mail(messages)).await.is_err() {
+                return Ok(Err(Stopped));
+            }
+            messages = session.fetch_some(&mut rest, &triage).await?;
         }
-        self.say(Event::Mail(mails)).await
+        self.advance(highest);
+        Ok(Ok(()))
     }
 
     async fn say(&self, event: Event) -> Result<(), Stopped> {
