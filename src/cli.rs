@@ -46,10 +46,10 @@ fn place_of_default(arguments: &[OsString]) -> Option<usize> {
     while let Some(argument) = arguments.get(place) {
         let word = argument.to_string_lossy();
         match &*word {
-            "--config" => place += 2,
+            "--config" | "--dkim-keys" => place += 2,
             "-h" | "--help" | "-V" | "--version" => return None,
             "--json" | "--quiet" | "--verbose" => place += 1,
-            _ if word.starts_with("--config=") => place += 1,
+            _ if word.starts_with("--config=") || word.starts_with("--dkim-keys=") => place += 1,
             _ if word.len() > 1
                 && word.starts_with('-')
                 && word[1..].chars().all(|flag| matches!(flag, 'q' | 'v')) =>
@@ -78,6 +78,9 @@ pub struct Global {
     /// Read this configuration instead of the user's
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Take DKIM keys from this JSON file instead of DNS: {"SELECTOR._domainkey.DOMAIN": "v=DKIM1; ..."}
+    #[arg(long, global = true, value_name = "FILE")]
+    pub dkim_keys: Option<PathBuf>,
 }
 
 /// The commands.
@@ -97,6 +100,10 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Judge mails from files
     Extract(ExtractArgs),
+    /// Show the token mails that were refused; never a token
+    Refused,
+    /// Store the token of a mail that was refused, after a look at what failed
+    Accept(AcceptArgs),
 }
 
 /// `wait`.
@@ -186,6 +193,20 @@ pub struct ExtractArgs {
     /// Print the token as well
     #[arg(long)]
     pub print: bool,
+}
+
+/// `accept`.
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// The mail's ID, as `refused` shows it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// End after this time
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
 }
 
 fn username(text: &str) -> Result<String, String> {

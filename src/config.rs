@@ -1,5 +1,6 @@
 //! The configuration file, and errors that point at the place in it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,17 @@ use crate::mail::{self, Policy, Recipients, UsernameGlobs};
 pub struct Config {
     /// At least one.
     pub accounts: Vec<Arc<Account>>,
+    /// Where the keys that prove a sender come from; `None` is the system's DNS.
+    pub keys: Option<KeysFrom>,
+}
+
+/// Where the keys that prove a sender come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysFrom {
+    /// The DNS server at this address.
+    Resolver(SocketAddr),
+    /// This file, in place of DNS.
+    File(PathBuf),
 }
 
 /// A place in the configuration file, and what is wrong there.
@@ -83,20 +95,59 @@ struct Entry {
     folders: Option<Spanned<Vec<String>>>,
     #[serde(default = "yes")]
     idle: bool,
+    trusted_authserv_id: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Sender {
     from: Vec<String>,
+    domains: Vec<String>,
+    resolver: Option<Spanned<String>>,
+    dkim_keys: Option<Spanned<PathBuf>>,
 }
 
 impl Default for Sender {
     fn default() -> Self {
         Self {
             from: mail::DEFAULT_FROM.map(str::to_owned).to_vec(),
+            domains: mail::DEFAULT_DOMAINS.map(str::to_owned).to_vec(),
+            resolver: None,
+            dkim_keys: None,
         }
     }
+}
+
+impl Sender {
+    fn keys(&self, file: &Path) -> Result<Option<KeysFrom>, (Range<usize>, String)> {
+        match (&self.resolver, &self.dkim_keys) {
+            (None, None) => Ok(None),
+            (Some(resolver), None) => server(resolver.get_ref()).map_or_else(
+                || {
+                    let what = "a resolver is an IP address, with a port or without: \"192.0.2.1\", \
+                                \"127.0.0.1:5353\", \"[2001:db8::1]:53\"";
+                    Err((resolver.span(), what.to_owned()))
+                },
+                |address| Ok(Some(KeysFrom::Resolver(address))),
+            ),
+            // Relative to the file that names it, wherever the command is run.
+            (None, Some(keys)) => Ok(Some(KeysFrom::File(beside(file, keys.get_ref())))),
+            (Some(_), Some(keys)) => Err((
+                keys.span(),
+                "keys come from `resolver` or from `dkim_keys`, not from both".to_owned(),
+            )),
+        }
+    }
+}
+
+/// A DNS server's address; 53 is DNS's port (RFC 1035 §4.2).
+fn server(text: &str) -> Option<SocketAddr> {
+    let alone = |text: &str| text.parse::<IpAddr>().ok().map(|ip| (ip, 53).into());
+    text.parse().ok().or_else(|| alone(text))
+}
+
+fn beside(file: &Path, path: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
 }
 
 fn implicit() -> Tls {
@@ -139,7 +190,8 @@ impl Config {
         Self::parse(&text, file)
     }
 
-    fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+    /// Reads the text of a file, which errors name.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
         let wrong = |(span, what): (Range<usize>, String)| place(file, text, span.start, what);
         let parsed: File = toml::from_str(text).map_err(|error| {
             wrong((
@@ -153,12 +205,13 @@ impl Config {
                 format!("no [[account]] here. For example:\n\n{EXAMPLE}"),
             )));
         }
+        let keys = parsed.sender.keys(file).map_err(&wrong)?;
         let mut accounts: Vec<Arc<Account>> = Vec::new();
         for entry in parsed.account {
             let account = account(entry.into_inner(), &parsed.sender, file).map_err(&wrong)?;
             accounts.push(Arc::new(account));
         }
-        Ok(Self { accounts })
+        Ok(Self { accounts, keys })
     }
 }
 
@@ -178,7 +231,7 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
         None => Vec::new(),
         Some(path) => {
             // Relative to the file that names it, wherever the command is run.
-            let full = file.parent().unwrap_or(Path::new("")).join(path.get_ref());
+            let full = beside(file, path.get_ref());
             Endpoint::authorities_from(&full).map_err(|error| {
                 (
                     path.span(),
@@ -221,6 +274,15 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             }
         },
     };
+    // Compared as a whole, so blanks around it would keep it from ever matching.
+    if let Some(id) = &entry.trusted_authserv_id
+        && (id.get_ref().is_empty() || id.get_ref().contains(char::is_whitespace))
+    {
+        return Err((
+            id.span(),
+            "an authserv-id is one word, for example \"mx.acme.example\"".to_owned(),
+        ));
+    }
     let port = entry
         .port
         .as_ref()
@@ -238,6 +300,8 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
         idle: entry.idle,
         policy: Arc::new(Policy {
             from: sender.from.clone(),
+            domains: sender.domains.clone(),
+            trusted_authserv_id: entry.trusted_authserv_id.map(Spanned::into_inner),
             recipients,
             usernames,
         }),
@@ -340,6 +404,15 @@ usernames = ["*@acme.example"]
             (
                 format!("{GOOD}folders = [\"INBOX\", \"Junk\"]\n"),
                 "config.toml:6:11: this version watches exactly one folder an account",
+            ),
+            (
+                format!("{GOOD}trusted_authserv_id = \" \"\n"),
+                "config.toml:6:23: an authserv-id is one word, for example \"mx.acme.example\"",
+            ),
+            (
+                format!("{GOOD}[sender]\nresolver = \"dns.acme.example\"\n"),
+                "config.toml:7:12: a resolver is an IP address, with a port or without: \"192.0.2.1\", \
+                 \"127.0.0.1:5353\", \"[2001:db8::1]:53\"",
             ),
             (
                 format!("{GOOD}[sender]\nform = []\n"),

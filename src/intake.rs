@@ -2,14 +2,22 @@
 //!
 //! Judge, decide by what the ledger knows, write the intent, write the keychain, read it back, commit.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
+use crate::crash;
+use crate::dns::KeySource;
 use crate::keychain::{self, Keychain, TOKEN_SERVICE};
-use crate::ledger::{self, Decision, Ledger, Locked, Origin, Record, State};
+use crate::ledger::{self, Decision, Entry, Ledger, List, Locked, Origin, Record, State};
 use crate::mail::{self, Facts, NotATokenMail, Policy, Refusal, TokenMail, Verdict};
+
+/// How long a mail is pending for want of a key: a DNS that is broken for longer will not tell the truth about a
+/// key of that time either.
+const KEYS: SignedDuration = SignedDuration::from_hours(24);
 
 /// Longest pause before what could not be stored is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -62,18 +70,30 @@ pub struct Refused {
     pub sentence: String,
 }
 
-/// A token that waits to be stored.
+/// A mail that waits.
 #[derive(Debug)]
 pub struct Pending {
-    /// The mail.
-    pub mail: TokenMail,
+    /// What is at hand of it.
+    pub held: Held,
     /// What it waits for.
     pub why: Obstacle,
 }
 
-/// What a pending token waits for.
+/// What is at hand of a pending mail.
+#[derive(Debug)]
+pub enum Held {
+    /// It was judged; its token is to be stored. It is not judged again: keys are withdrawn.
+    Token(Box<TokenMail>),
+    /// It is to be judged.
+    Raw(Zeroizing<Vec<u8>>),
+}
+
+/// What a pending mail waits for.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
+    /// The sender's key.
+    #[error(transparent)]
+    Keys(#[from] mail::Pending),
     /// The keychain.
     #[error(transparent)]
     Keychain(#[from] keychain::Error),
@@ -90,6 +110,7 @@ impl Obstacle {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Keys(pending) => pending.reason(),
             Self::Keychain(_) => "keychain",
             Self::Ledger(_) => "ledger",
             Self::Clock(_) => "clock",
@@ -106,18 +127,46 @@ pub enum Mode {
     JudgeOnly,
 }
 
+/// What the intake is doing, for the one whose deadline comes in the middle of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Idle,
+    /// Asking for keys and judging.
+    Judging,
+    /// Waiting for the ledger or the keychain.
+    Storing,
+}
+
 /// Where tokens go.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Intake {
     keychain: Keychain,
     ledger: Ledger,
+    keys: Arc<KeySource>,
+    step: Mutex<Step>,
 }
 
 impl Intake {
-    /// Tokens go to `keychain`, and what happened to `ledger`.
+    /// Senders are proved by `keys`, tokens go to `keychain`, and what happened to `ledger`.
     #[must_use]
-    pub fn new(keychain: Keychain, ledger: Ledger) -> Self {
-        Self { keychain, ledger }
+    pub fn new(keychain: Keychain, ledger: Ledger, keys: Arc<KeySource>) -> Self {
+        Self {
+            keychain,
+            ledger,
+            keys,
+            step: Mutex::new(Step::Idle),
+        }
+    }
+
+    /// What it is doing, or was doing when it was cut off.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, step: Step) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
     }
 
     /// Takes mails that were found together, in. Of several for one username the latest is stored, and the others
@@ -131,21 +180,15 @@ impl Intake {
         let mut outcomes = Vec::new();
         let mut tokens = Vec::new();
         for Incoming { raw, origin } in incoming {
-            let judgement = mail::judge(raw, policy);
-            let fate = match judgement.verdict {
-                Verdict::Token(mail) if mode == Mode::Store => {
-                    tokens.push((mail, judgement.facts, origin));
-                    continue;
-                }
-                Verdict::Token(mail) => Fate::Judged(mail),
-                Verdict::Refused(refusal) => Fate::Refused((&refusal).into()),
-                Verdict::NotATokenMail(why) => Fate::NotATokenMail(why),
-            };
-            outcomes.push(Outcome {
-                facts: judgement.facts,
-                origin,
-                fate,
-            });
+            let (facts, fate) = self.judge(raw, policy).await;
+            match fate {
+                Fate::Judged(mail) if mode == Mode::Store => tokens.push((mail, facts, origin)),
+                fate => outcomes.push(Outcome {
+                    facts,
+                    origin,
+                    fate,
+                }),
+            }
         }
         // The latest first: the others are then seen to be older, and no dead token is ever written.
         tokens.sort_by(|(a, _, at_a), (b, _, at_b)| {
@@ -169,39 +212,152 @@ impl Intake {
                 fate,
             });
         }
+        if mode == Mode::Store {
+            for outcome in &mut outcomes {
+                self.remember(outcome).await;
+            }
+        }
         outcomes
     }
 
-    /// Tries a pending token again.
-    pub async fn again(&self, outcome: Outcome) -> Outcome {
+    /// Judges a mail, with the keys that it needs.
+    async fn judge(&self, raw: &[u8], policy: &Policy) -> (Facts, Fate) {
+        self.begin(Step::Judging);
+        let now = Timestamp::now();
+        let keys = self.keys.ask(mail::keys_wanted(raw, policy, now)).await;
+        let judgement = mail::judge(raw, policy, &keys, now);
+        let fate = match judgement.verdict {
+            Verdict::Token(mail) => Fate::Judged(mail),
+            Verdict::Refused(refusal) => Fate::Refused((&refusal).into()),
+            Verdict::NotATokenMail(why) => Fate::NotATokenMail(why),
+            Verdict::Pending(pending) => Fate::Pending(Box::new(Pending {
+                held: Held::Raw(Zeroizing::new(raw.to_vec())),
+                why: pending.into(),
+            })),
+        };
+        self.begin(Step::Idle);
+        (judgement.facts, fate)
+    }
+
+    /// Puts a mail on the list of the refused or of the pending, or takes it from there. A mail that waited too long
+    /// for its sender's key is refused. What cannot be noted is still announced, so its failure ends nothing.
+    async fn remember(&self, outcome: &mut Outcome) {
+        let Some(origin) = outcome.origin.clone() else {
+            return;
+        };
+        let noted = async {
+            let ledger = self.ledger.lock().await?;
+            if let Fate::Pending(pending) = &outcome.fate {
+                let entry = outcome.entry(&origin, pending.why.reason(), pending.why.to_string());
+                let seen = ledger.note(List::Pending, entry)?;
+                if matches!(pending.why, Obstacle::Keys(_))
+                    && Timestamp::now().duration_since(seen) > KEYS
+                {
+                    outcome.fate = Fate::Refused(Refused {
+                        reason: pending.why.reason(),
+                        sentence: format!("{}, for more than a day", pending.why),
+                    });
+                }
+            }
+            if let Fate::Refused(refused) = &outcome.fate {
+                let entry = outcome.entry(&origin, refused.reason, refused.sentence.clone());
+                ledger.note(List::Refused, entry)?;
+            }
+            if !matches!(outcome.fate, Fate::Pending(_)) {
+                ledger.settle(List::Pending, &origin)?;
+            }
+            if matches!(outcome.fate, Fate::Stored(_) | Fate::Already(_)) {
+                ledger.settle(List::Refused, &origin)?;
+            }
+            Ok::<(), ledger::Error>(())
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "an outcome could not be noted");
+        }
+    }
+
+    /// A pending mail is gone from its mailbox.
+    pub async fn forget_pending(&self, origin: &Origin) {
+        let settled = async { self.ledger.lock().await?.settle(List::Pending, origin) };
+        if let Err(error) = settled.await {
+            tracing::debug!(%error, "a pending mail could not be forgotten");
+        }
+    }
+
+    /// Tries a pending mail again.
+    pub async fn again(&self, outcome: Outcome, policy: &Policy) -> Outcome {
         let Outcome {
-            facts,
+            mut facts,
             origin,
             fate,
         } = outcome;
         let fate = match fate {
-            Fate::Pending(pending) => self.store(pending.mail, &facts, origin.as_ref()).await,
+            Fate::Pending(pending) => match pending.held {
+                Held::Token(mail) => self.store(*mail, &facts, origin.as_ref()).await,
+                Held::Raw(raw) => {
+                    let judged;
+                    (facts, judged) = self.judge(&raw, policy).await;
+                    match judged {
+                        Fate::Judged(mail) => self.store(*mail, &facts, origin.as_ref()).await,
+                        other => other,
+                    }
+                }
+            },
             other => other,
         };
-        Outcome {
+        let mut outcome = Outcome {
             facts,
             origin,
             fate,
-        }
+        };
+        self.remember(&mut outcome).await;
+        outcome
+    }
+
+    /// Stores the token of a mail that was refused, because a person says so. It ranks at its Date or now,
+    /// whichever is earlier, so that a mail from the future does not lock out those that follow.
+    pub async fn accept(
+        &self,
+        mut mail: TokenMail,
+        facts: Facts,
+        origin: Origin,
+    ) -> Result<Outcome, Obstacle> {
+        mail.date = mail.date.min(Timestamp::now());
+        let ledger = self.ledger.lock().await?;
+        let known = ledger.find(&mail.username)?;
+        let username = known.map_or_else(|| mail.username.clone(), |known| known.username);
+        let mut record = self.record(username, &mail, &facts, Some(&origin));
+        record.accepted = true;
+        self.write(&ledger, record, &mail).await?;
+        drop(ledger);
+        let mut outcome = Outcome {
+            facts,
+            origin: Some(origin),
+            fate: Fate::Stored(Box::new(mail)),
+        };
+        self.remember(&mut outcome).await;
+        Ok(outcome)
     }
 
     async fn store(&self, mail: TokenMail, facts: &Facts, origin: Option<&Origin>) -> Fate {
-        match self.try_store(&mail, facts, origin).await {
+        let waits = |mail: TokenMail, why| {
+            let held = Held::Token(Box::new(mail));
+            Fate::Pending(Box::new(Pending { held, why }))
+        };
+        self.begin(Step::Storing);
+        let tried = self.try_store(&mail, facts, origin).await;
+        self.begin(Step::Idle);
+        match tried {
             Ok(Decision::Store) => Fate::Stored(Box::new(mail)),
             Ok(Decision::Already) => Fate::Already(Box::new(mail)),
             Ok(Decision::Ahead) => {
-                let why = Obstacle::Clock(mail.date);
-                Fate::Pending(Box::new(Pending { mail, why }))
+                let date = mail.date;
+                waits(mail, Obstacle::Clock(date))
             }
             Ok(refused @ (Decision::Superseded | Decision::Tied | Decision::FarAhead)) => {
                 Fate::Refused(out_of_order(refused, &mail))
             }
-            Err(why) => Fate::Pending(Box::new(Pending { mail, why })),
+            Err(why) => waits(mail, why),
         }
     }
 
@@ -222,19 +378,31 @@ impl Intake {
         if decision != Decision::Store && !is_lost {
             return Ok(decision);
         }
-        let record = Record {
+        let record = self.record(username, mail, facts, origin);
+        self.write(&ledger, record, mail).await?;
+        Ok(Decision::Store)
+    }
+
+    fn record(
+        &self,
+        username: String,
+        mail: &TokenMail,
+        facts: &Facts,
+        origin: Option<&Origin>,
+    ) -> Record {
+        Record {
             username,
             state: State::Writing,
             date: mail.date,
             identity: mail.identity.clone(),
             message_id: facts.message_id.clone(),
             from: facts.from.clone(),
+            proof: facts.proof.clone(),
+            accepted: false,
             origin: origin.cloned(),
             store: self.keychain.name().to_owned(),
             changed: Timestamp::now(),
-        };
-        self.write(&ledger, record, mail).await?;
-        Ok(Decision::Store)
+        }
     }
 
     /// Intent, keychain, read back, commit.
@@ -244,15 +412,33 @@ impl Intake {
         mut record: Record,
         mail: &TokenMail,
     ) -> Result<(), Obstacle> {
+        crash::here("judged");
         ledger.put(record.clone())?;
+        crash::here("intent");
         let secret = SecretString::from(mail.token.expose());
         self.keychain
             .put(TOKEN_SERVICE, &record.username, &secret)
             .await?;
+        crash::here("kept");
         record.state = State::Stored;
         record.changed = Timestamp::now();
         ledger.put(record)?;
+        crash::here("committed");
         Ok(())
+    }
+}
+
+impl Outcome {
+    fn entry(&self, origin: &Origin, reason: &str, sentence: String) -> Entry {
+        Entry {
+            origin: origin.clone(),
+            seen: Timestamp::now(),
+            date: self.facts.date,
+            from: self.facts.from.clone(),
+            username: self.facts.username.clone(),
+            reason: reason.to_owned(),
+            sentence,
+        }
     }
 }
 

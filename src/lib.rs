@@ -16,12 +16,16 @@
 //! - [`intake`] is the one function that every command's mails go through.
 //! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
 //! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
+//! - [`dns`] gets the keys that prove a sender.
 //! - [`logging`] sees to it that logs and panics hold no secret.
 
 pub mod account;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod crash;
+pub mod dns;
+mod hardening;
 pub mod imap;
 pub mod intake;
 pub mod keychain;
@@ -36,6 +40,7 @@ use std::process::ExitCode;
 #[must_use]
 pub fn main() -> ExitCode {
     logging::hide_panic_texts();
+    hardening::give_up_dumps();
     catch_unwind(run).unwrap_or_else(|_| {
         eprintln!(
             "fetch-token: a bug, at {}. Nothing is lost; call it again, and please report this",

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 const GOOD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/english/plain-24.eml");
 
+/// The keys that the fixtures are signed with.
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/keys.json");
+
 /// The program at home in an empty folder: no configuration, no keychain.
 fn extract(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fetch-token"));
     command
-        .arg("extract")
+        .args(["extract", "--dkim-keys", KEYS])
         .args(arguments)
         .env_clear()
         .env("HOME", home)
@@ -69,8 +72,8 @@ fn the_json_line_is_as_documented() {
     assert_eq!(line["verdict"], "token");
     assert_eq!(line["reason"], serde_json::Value::Null);
     assert_eq!(line["sender"]["from"], "support@salesforce.com");
-    assert_eq!(line["sender"]["proof"], serde_json::Value::Null);
-    assert_eq!(line["sender"]["domain"], serde_json::Value::Null);
+    assert_eq!(line["sender"]["proof"], "dkim");
+    assert_eq!(line["sender"]["domain"], "salesforce.com");
 }
 
 #[test]
@@ -225,6 +228,23 @@ fn a_mail_comes_from_standard_input_too_and_a_bad_one_sets_the_exit_code() {
             .contains("from-not-listed"),
         "{first}"
     );
+}
+
+#[test]
+fn keys_that_cannot_be_read_are_2() {
+    let folder = tempfile::tempdir().expect("a temp directory");
+    let file = folder.path().join("keys.json");
+    for content in ["", "[]", r#"{"a": 1}"#, "nonsense"] {
+        std::fs::write(&file, content).expect("write");
+        let output = Command::new(env!("CARGO_BIN_EXE_fetch-token"))
+            .args(["extract", GOOD, "--dkim-keys"])
+            .arg(&file)
+            .env("HOME", folder.path())
+            .output()
+            .expect("run");
+        assert_eq!(output.status.code(), Some(2), "{content}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("SELECTOR._domainkey.DOMAIN"));
+    }
 }
 
 #[test]

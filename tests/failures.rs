@@ -49,7 +49,7 @@ fn a_password_command_that_fails_is_5_and_names_the_command() {
                 }
             })
             .collect();
-        stage.keychain.home().write_config(&account);
+        stage.write_config(&account);
         let output = stage.program().run(["--timeout", "20s"]).expect_code(5);
         assert!(output.stderr().contains(words), "{}", output.transcript());
     }
@@ -301,10 +301,7 @@ fn a_mailbox_password_in_a_locked_keychain_is_6() {
     let stage = Stage::new();
     let config = std::fs::read_to_string(stage.keychain.home().config_file()).expect("read");
     let (before, _) = config.split_once("password").expect("a password command");
-    stage
-        .keychain
-        .home()
-        .write_config(&format!("{before}usernames = [\"*\"]\n"));
+    stage.write_config(&format!("{before}usernames = [\"*\"]\n"));
     stage
         .keychain
         .store("fetch-token-mailbox", stage.user.name, stage.user.password);

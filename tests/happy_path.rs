@@ -49,7 +49,7 @@ fn a_mail_that_came_before_the_call_is_found_and_stored() {
     assert_eq!(stored["uid"], 2);
     assert_eq!(stored["store"], "Secret Service");
     assert_eq!(stored["sender"]["from"], "support@salesforce.com");
-    assert_eq!(stored["sender"]["proof"], Value::Null);
+    assert_eq!(stored["sender"]["proof"], "dkim");
     assert!(stored.get("token").is_none(), "only with --print: {stored}");
 
     let after = stage.dovecot.peer(stage.user).mailbox("INBOX");
@@ -130,7 +130,7 @@ fn starttls_is_as_good_as_implicit_tls() {
     let account = stage
         .dovecot
         .account_by_starttls(stage.user, &stage.password_file);
-    stage.keychain.home().write_config(&account);
+    stage.write_config(&account);
     wait_stores(&stage, USERNAME);
 }
 
@@ -205,7 +205,7 @@ fn a_look_back_without_within_goes_by_sequence_number() {
 /// Puts a listener before the stage's Dovecot that hides `hidden`, and the configuration behind it.
 fn front(stage: &Stage, hidden: &[&str]) -> Front {
     let front = Front::start(stage.dovecot.imap_port(), &Ca::shared().localhost, hidden);
-    stage.keychain.home().write_config(&account(
+    stage.write_config(&account(
         stage.user,
         front.port(),
         "implicit",
@@ -269,7 +269,7 @@ fn the_mailboxs_password_can_come_from_the_keychain() {
         .filter(|line| !line.starts_with("password"))
         .flat_map(|line| [line, "\n"])
         .collect();
-    stage.keychain.home().write_config(&account);
+    stage.write_config(&account);
     let output = stage.program().run(["--timeout", "20s"]).expect_code(5);
     assert!(
         output.stderr().contains(

@@ -50,7 +50,7 @@ fn a_look_back_in_a_mailbox_of_100_000_mails_is_bounded() {
             &stage.dovecot.ca_file(),
             &stage.password_file,
         );
-        stage.keychain.home().write_config(&config);
+        stage.write_config(&config);
         stage
             .program()
             .run(["wait", USERNAME, "--since", "10m", "--timeout", "50s"])

@@ -33,7 +33,11 @@ fn assert_absent(what: &str, text: &[u8], forms: &[Vec<u8>]) {
 fn assert_process_shows_nothing(running: &Running, forms: &[Vec<u8>]) {
     for file in ["cmdline", "environ"] {
         let path = PathBuf::from(format!("/proc/{}/{file}", running.pid()));
-        let content = std::fs::read(&path).expect("the process runs");
+        let content = match std::fs::read(&path) {
+            // A process that is not dumpable shows these to root alone.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => continue,
+            content => content.expect("the process runs"),
+        };
         assert!(!content.is_empty());
         assert_absent(&path.display().to_string(), &content, forms);
     }
@@ -166,4 +170,69 @@ fn the_token_is_printed_only_where_asked_for() {
         assert_eq!(output.stdout().contains(&token), shown, "{arguments:?}");
         assert!(!output.stderr().contains(&token));
     }
+}
+
+#[test]
+fn the_process_dumps_no_core_and_belongs_to_no_debugger() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::process::{Command, Stdio};
+    // Where root runs the tests, the program runs as nobody: what belongs to root then does so for this reason.
+    let folder = tempfile::tempdir().expect("a temp directory");
+    let all_may = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), all_may.clone()).expect("open the folder");
+    let program = folder.path().join("fetch-token");
+    std::fs::copy(env!("CARGO_BIN_EXE_fetch-token"), &program).expect("copy");
+    std::fs::set_permissions(&program, all_may).expect("make it executable");
+    // With as much core as may be had, so that it is the program that forbids it.
+    let mut script = "ulimit -S -c $(ulimit -H -c); exec".to_owned();
+    let is_root = rustix::process::getuid().is_root();
+    if is_root {
+        lab::require("setpriv", "util-linux");
+        script.push_str(" setpriv --reuid nobody --regid nogroup --clear-groups");
+    }
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{script} {} extract -", program.display())])
+        .env("HOME", folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
+    let show = |name: &str| std::fs::read_to_string(process.join(name)).unwrap_or_default();
+    lab::eventually(
+        "the program runs",
+        Duration::from_secs(5),
+        || show("cmdline").starts_with(program.to_str()?).then_some(()),
+        || show("cmdline"),
+    );
+    lab::eventually(
+        "core dumps are off",
+        Duration::from_secs(5),
+        || {
+            let limits = show("limits");
+            let core = limits
+                .lines()
+                .find(|line| line.starts_with("Max core file size"))?;
+            (core.split_whitespace().nth(4) == Some("0")).then_some(())
+        },
+        || show("limits"),
+    );
+    lab::eventually(
+        "it is not dumpable",
+        Duration::from_secs(5),
+        || {
+            let owner = std::fs::metadata(process.join("environ")).ok()?.uid();
+            (owner == 0).then_some(())
+        },
+        || show("status"),
+    );
+    let status = show("status");
+    let uid = status
+        .lines()
+        .find(|line| line.starts_with("Uid:"))
+        .expect("its user");
+    assert_ne!(uid.split_whitespace().nth(1), Some("0"), "{uid}");
+    child.kill().expect("end it");
+    child.wait().expect("it ended");
 }

@@ -38,10 +38,7 @@ fn a_person_is_asked_for_the_password_and_nothing_of_it_is_shown() {
     let typed = format!("{}\n", stage.user.password);
     // By name, and by default where the keychain holds none.
     for password in ["password = \"prompt\"\n", ""] {
-        stage
-            .keychain
-            .home()
-            .write_config(&format!("{before}{password}usernames = [\"*\"]\n"));
+        stage.write_config(&format!("{before}{password}usernames = [\"*\"]\n"));
         let token = stage.deliver_token(USERNAME);
         let output = at_a_terminal(
             &stage,

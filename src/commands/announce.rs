@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Failure;
 use crate::cli::Global;
 use crate::imap::Cursor;
-use crate::intake::{Fate, Outcome};
+use crate::intake::{Fate, Held, Outcome};
 use crate::mail::TokenMail;
 
 /// The version of every JSON object's form.
@@ -142,8 +142,13 @@ impl Announcer {
                 refused.reason, refused.sentence
             )),
             Fate::Pending(pending) => self.say(&format!(
-                "Cannot store the token of {} yet: {}. Trying again.",
-                pending.mail.username, pending.why
+                "Cannot {} the token of {} yet: {}. Trying again.",
+                match pending.held {
+                    Held::Token(_) => "store",
+                    Held::Raw(_) => "judge the mail with",
+                },
+                facts.username.as_deref().unwrap_or("an unknown username"),
+                pending.why
             )),
             Fate::NotATokenMail(_) => {
                 self.detail(&format!(
@@ -255,9 +260,14 @@ fn describe(outcome: &Outcome, store: &str, print: bool) -> Map<String, Value> {
     described
 }
 
-/// Who sent it, and what proves that: nothing yet.
+/// Who sent it, and what proves that.
 pub(super) fn sender(outcome: &Outcome) -> Value {
-    json!({"from": outcome.facts.from, "proof": null, "domain": null})
+    let proof = outcome.facts.proof.as_ref();
+    json!({
+        "from": outcome.facts.from,
+        "proof": proof.map(|proof| proof.method.word()),
+        "domain": proof.map(|proof| &proof.domain),
+    })
 }
 
 /// The map of a JSON object.
@@ -272,11 +282,22 @@ fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
 
-/// A table's line: cells padded to `widths`.
-pub(super) fn row(cells: &[&str], widths: &[usize]) -> String {
-    let mut line = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        let _ = write!(line, "{cell:<width$}  ");
-    }
-    line.trim_end().to_owned()
+/// A table's lines, its head first, with columns as wide as their widest cell.
+pub(super) fn table<const COLUMNS: usize>(
+    head: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> Vec<String> {
+    let head = head.map(str::to_owned);
+    let all = || std::iter::once(&head).chain(rows);
+    let width = |column: usize| all().map(|row| row[column].chars().count()).max();
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    all()
+        .map(|row| {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(widths) {
+                let _ = write!(line, "{cell:<width$}  ");
+            }
+            line.trim_end().to_owned()
+        })
+        .collect()
 }

@@ -13,7 +13,15 @@ pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.timeout;
     let config = house.config()?;
     let account = select::account(&config, args.account.as_deref(), args.username.as_deref())?;
-    let mut wait = Wait::start(house, account, args.username, false, deadline, Start::Now)?;
+    let mut wait = Wait::start(
+        house,
+        &config,
+        account,
+        args.username,
+        false,
+        deadline,
+        Start::Now,
+    )?;
     loop {
         match wait.progress(deadline).await? {
             Progress::Armed(cursor) => {

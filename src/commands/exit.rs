@@ -1,6 +1,8 @@
 //! Exit codes: part of the contract, so that scripts can tell what happened.
 
-use crate::{config, keychain, ledger};
+use crate::imap::{self, Class};
+use crate::intake::Obstacle;
+use crate::{config, dns, keychain, ledger};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,15 @@ impl Exit {
         }
     }
 
+    /// What an error of the mailbox means.
+    pub(super) fn of(error: &imap::Error) -> Self {
+        match error.class() {
+            Class::Passing => Self::Mailbox,
+            Class::Doubtful | Class::Login => Self::Login,
+            Class::Keychain => Self::Keychain,
+        }
+    }
+
     /// Whose status this is.
     pub(super) fn by(self) -> &'static str {
         match self {
@@ -75,6 +86,21 @@ impl Failure {
             exit,
             message: message.into(),
         }
+    }
+
+    /// A token that cannot be judged or stored now.
+    pub(super) fn from_obstacle(obstacle: &Obstacle) -> Self {
+        let exit = match obstacle {
+            Obstacle::Keychain(_) => Exit::Keychain,
+            Obstacle::Keys(_) | Obstacle::Ledger(_) | Obstacle::Clock(_) => Exit::Pending,
+        };
+        Self::new(exit, obstacle.to_string())
+    }
+}
+
+impl From<dns::Error> for Failure {
+    fn from(error: dns::Error) -> Self {
+        Self::new(Exit::Usage, error.to_string())
     }
 }
 

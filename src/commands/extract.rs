@@ -10,12 +10,13 @@ use super::announce::{object, sender};
 use super::{Exit, Failure, House};
 use crate::cli::ExtractArgs;
 use crate::config::{self, Config};
-use crate::intake::{Fate, Incoming, Mode, Obstacle, Outcome};
+use crate::intake::{Fate, Incoming, Mode, Outcome};
 use crate::mail::{MAX_MAIL, Policy};
 
 pub(super) async fn extract(house: &House, args: ExtractArgs) -> Result<Exit, Failure> {
-    let intake = house.intake()?;
-    let policies = policies(house)?;
+    let config = config(house)?;
+    let intake = house.intake_with(config.as_ref().and_then(|config| config.keys.as_ref()))?;
+    let policies = policies(config.as_ref());
     let mode = if args.store {
         Mode::Store
     } else {
@@ -56,18 +57,24 @@ pub(super) async fn extract(house: &House, args: ExtractArgs) -> Result<Exit, Fa
     Ok(worst)
 }
 
-/// What the accounts accept; anything where none is configured.
-fn policies(house: &House) -> Result<Vec<Policy>, Failure> {
+/// The configuration; `None` where the user has none and names none.
+fn config(house: &House) -> Result<Option<Config>, Failure> {
     match house.config() {
-        Ok(Config { accounts }) => Ok(accounts
-            .iter()
-            .map(|account| Policy::clone(&account.policy))
-            .collect()),
-        Err(_) if house.global.config.is_none() && !config::default_file()?.exists() => {
-            Ok(vec![Policy::any()])
-        }
+        Ok(config) => Ok(Some(config)),
+        Err(_) if house.global.config.is_none() && !config::default_file()?.exists() => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// What the accounts accept; anything where none is configured.
+fn policies(config: Option<&Config>) -> Vec<Policy> {
+    let Some(config) = config else {
+        return vec![Policy::any()];
+    };
+    let accounts = config.accounts.iter();
+    accounts
+        .map(|account| Policy::clone(&account.policy))
+        .collect()
 }
 
 /// Reads a mail, at most one octet more than is judged.
@@ -139,11 +146,12 @@ fn report(house: &House, file: &Path, outcome: &Outcome, print: bool) -> Exit {
         Fate::Pending(pending) => (
             "pending",
             Some(pending.why.reason()),
-            format!("{name}: not stored: {}", pending.why),
-            match pending.why {
-                Obstacle::Keychain(_) => Exit::Keychain,
-                Obstacle::Ledger(_) | Obstacle::Clock(_) => Exit::Pending,
-            },
+            format!(
+                "{name}: pending ({}): {}",
+                pending.why.reason(),
+                pending.why
+            ),
+            Failure::from_obstacle(&pending.why).exit,
         ),
     };
     let mut described = object(json!({

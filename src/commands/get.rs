@@ -7,6 +7,7 @@ use super::announce::object;
 use super::{Exit, Failure, House};
 use crate::cli::GetArgs;
 use crate::keychain::TOKEN_SERVICE;
+use crate::ledger::{Entry, List};
 
 pub(super) async fn get(house: &House, args: GetArgs) -> Result<Exit, Failure> {
     let username = stored_name(&args.username);
@@ -16,11 +17,38 @@ pub(super) async fn get(house: &House, args: GetArgs) -> Result<Exit, Failure> {
         .await?
         .ok_or_else(|| nothing_stored(&args.username))?;
     let token = token.expose_secret();
+    warn_of_newer(house, &username);
     house.announcer.result(
         token,
         object(json!({"event": "token", "username": username, "token": token})),
     );
     Ok(Exit::Done)
+}
+
+/// Says so where a newer mail for the username was refused or waits: the token printed may be dead.
+fn warn_of_newer(house: &House, username: &str) {
+    let Ok(ledger) = House::ledger() else { return };
+    let stored = ledger.find(username).ok().flatten();
+    let is_newer = |entry: &Entry| {
+        let names_it = entry
+            .username
+            .as_deref()
+            .is_some_and(|named| named.eq_ignore_ascii_case(username));
+        let date = entry.date.unwrap_or(entry.seen);
+        names_it && stored.as_ref().is_none_or(|stored| date > stored.date)
+    };
+    for (list, what) in [
+        (List::Pending, "waits to be judged or stored"),
+        (List::Refused, "was refused (`fetch-token refused`)"),
+    ] {
+        let entries = ledger.unsettled(list).unwrap_or_default();
+        if let Some(entry) = entries.iter().rev().find(|entry| is_newer(entry)) {
+            house.announcer.say(&format!(
+                "Note: a newer token mail for {username} {what}: {} ({}). This token may be dead.",
+                entry.sentence, entry.reason
+            ));
+        }
+    }
 }
 
 /// How the keychain spells the username: keychains compare with case, Salesforce does not. A ledger that cannot be

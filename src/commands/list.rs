@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::announce::{object, row};
+use super::announce::{object, table};
 use super::{Exit, Failure, House};
 use crate::ledger::{Record, State};
 
@@ -22,6 +22,8 @@ pub(super) fn list(house: &House) -> Result<Exit, Failure> {
                 "from": record.from,
                 "account": record.origin.as_ref().map(|origin| &origin.account),
                 "folder": record.origin.as_ref().map(|origin| &origin.folder),
+                "proof": record.proof,
+                "accepted": record.accepted,
                 "store": record.store,
                 "changed": record.changed.to_string(),
             })));
@@ -34,25 +36,8 @@ pub(super) fn list(house: &House) -> Result<Exit, Failure> {
             .say("Nothing is stored yet. Reset a token and call `fetch-token`.");
         return Ok(Exit::Done);
     }
-    let lines: Vec<[String; 4]> = records.iter().map(cells).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .chain([HEAD[column].len()])
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
-    house
-        .announcer
-        .result(&row(&HEAD, &widths), object(json!({})));
-    for line in &lines {
-        let cells: Vec<&str> = line.iter().map(String::as_str).collect();
-        house
-            .announcer
-            .result(&row(&cells, &widths), object(json!({})));
+    for line in table(HEAD, &records.iter().map(cells).collect::<Vec<_>>()) {
+        house.announcer.result(&line, object(json!({})));
     }
     Ok(Exit::Done)
 }

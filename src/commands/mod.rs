@@ -1,5 +1,6 @@
 //! One file a subcommand. Only commands print, through [`announce::Announcer`].
 
+mod accept;
 pub mod announce;
 mod arm;
 mod exit;
@@ -7,6 +8,7 @@ mod extract;
 mod forget;
 mod get;
 mod list;
+mod refused;
 mod run;
 mod select;
 mod signal;
@@ -16,7 +18,10 @@ mod waiting;
 pub use exit::{Exit, Failure};
 
 use crate::cli::{Cli, Command, Global};
-use crate::config::{self, Config};
+use std::sync::Arc;
+
+use crate::config::{self, Config, KeysFrom};
+use crate::dns::KeySource;
 use crate::intake::Intake;
 use crate::keychain::Keychain;
 use crate::ledger::Ledger;
@@ -48,8 +53,22 @@ impl House {
         Ok(Ledger::at(state.to_owned()))
     }
 
-    fn intake(&self) -> Result<Intake, Failure> {
-        Ok(Intake::new(self.keychain.clone(), Self::ledger()?))
+    /// The way in for mails, with keys from where the command line, else the configuration says.
+    fn intake(&self, config: &Config) -> Result<Intake, Failure> {
+        self.intake_with(config.keys.as_ref())
+    }
+
+    fn intake_with(&self, configured: Option<&KeysFrom>) -> Result<Intake, Failure> {
+        let keys = match (&self.global.dkim_keys, configured) {
+            (Some(file), _) | (None, Some(KeysFrom::File(file))) => KeySource::file(file)?,
+            (None, Some(KeysFrom::Resolver(address))) => KeySource::at(*address),
+            (None, None) => KeySource::system(),
+        };
+        Ok(Intake::new(
+            self.keychain.clone(),
+            Self::ledger()?,
+            Arc::new(keys),
+        ))
     }
 }
 
@@ -70,6 +89,8 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::List => list::list(&house),
             Command::Forget(args) => forget::forget(&house, args).await,
             Command::Extract(args) => extract::extract(&house, args).await,
+            Command::Refused => refused::refused(&house),
+            Command::Accept(args) => accept::accept(&house, args).await,
         }
     };
     // What a signal interrupts is taken up by the next call: the ledger holds the intent, the mailbox the mail.

@@ -28,6 +28,7 @@ pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
     )?;
     let mut wait = Wait::start(
         house,
+        &config,
         account,
         args.username,
         args.waiting.print,

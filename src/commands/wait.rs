@@ -36,6 +36,7 @@ pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure>
     };
     let mut wait = Wait::start(
         house,
+        &config,
         account,
         args.username,
         args.waiting.print,

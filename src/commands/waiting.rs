@@ -6,9 +6,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Exit, Failure, House};
 use crate::account::Account;
-use crate::imap::{Class, Cursor, Event, Message, Start, Watcher};
-use crate::intake::{self, Fate, Incoming, Intake, Mode, Obstacle, Outcome};
-use crate::ledger::Origin;
+use crate::config::Config;
+use crate::imap::{Cursor, Event, Message, Start, Watcher};
+use crate::intake::{self, Fate, Incoming, Intake, Mode, Outcome, Step};
+use crate::ledger::{List, Origin};
 
 /// What a person can check when no mail came.
 const WHY_NO_MAIL: &str = "Salesforce sends none to users whose address ends in .invalid (refreshed sandboxes), and \
@@ -30,8 +31,6 @@ pub(super) struct Wait<'a> {
     trouble: Option<String>,
     /// A token mail for this wait was refused.
     refused: Option<String>,
-    /// A mail is on its way through the intake: what the deadline finds so is not answered.
-    is_storing: bool,
     /// Tokens that could not be stored yet.
     pending: Vec<Outcome>,
     tries: u32,
@@ -52,18 +51,24 @@ impl<'a> Wait<'a> {
     /// Begins to watch.
     pub(super) fn start(
         house: &'a House,
+        config: &Config,
         account: Arc<Account>,
         username: Option<String>,
         print: bool,
         deadline: Instant,
         start: Start,
     ) -> Result<Self, Failure> {
-        let intake = house.intake()?;
+        let intake = house.intake(config)?;
+        let pending = match start {
+            Start::Since(_) => pending(&account),
+            // Who takes a cursor asks for what comes after it.
+            Start::From(_) | Start::Now => Vec::new(),
+        };
         house
             .announcer
             .spin(&format!("watching {}", account.address), deadline);
         Ok(Self {
-            watcher: Watcher::start(Arc::clone(&account), house.keychain.clone(), start),
+            watcher: Watcher::start(Arc::clone(&account), house.keychain.clone(), start, pending),
             house,
             account,
             username,
@@ -73,7 +78,6 @@ impl<'a> Wait<'a> {
             is_sound: false,
             trouble: None,
             refused: None,
-            is_storing: false,
             pending: Vec::new(),
             tries: 0,
             again_at: deadline,
@@ -121,6 +125,7 @@ impl<'a> Wait<'a> {
                         return Ok(Progress::Token);
                     }
                 }
+                Event::Gone(origins) => self.forget(&origins).await,
                 Event::Trouble { error, again_in } => {
                     self.is_sound = false;
                     let trouble = error.to_string();
@@ -134,13 +139,8 @@ impl<'a> Wait<'a> {
                     }
                 }
                 Event::Failed(error) => {
-                    let exit = match error.class() {
-                        Class::Passing => Exit::Mailbox,
-                        Class::Doubtful | Class::Login => Exit::Login,
-                        Class::Keychain => Exit::Keychain,
-                    };
                     return Err(Failure::new(
-                        exit,
+                        Exit::of(&error),
                         format!("the mailbox {}: {error}", self.account.address),
                     ));
                 }
@@ -162,12 +162,10 @@ impl<'a> Wait<'a> {
                 }),
             })
             .collect();
-        self.is_storing = true;
         let outcomes = self
             .intake
             .take(incoming, &self.account.policy, Mode::Store)
             .await;
-        self.is_storing = false;
         let before = self.pending.len();
         let mut is_done = false;
         for outcome in outcomes {
@@ -180,15 +178,24 @@ impl<'a> Wait<'a> {
         is_done
     }
 
+    /// Mails that waited are no longer in the mailbox.
+    async fn forget(&self, origins: &[Origin]) {
+        for origin in origins {
+            self.intake.forget_pending(origin).await;
+            self.house.announcer.say(&format!(
+                "A token mail that waited to be judged or stored is no longer in {} (UID {}).",
+                origin.folder, origin.uid
+            ));
+        }
+    }
+
     /// Tries what could not be stored again.
     async fn try_again(&mut self) -> bool {
         self.tries += 1;
         self.again_at = Instant::now() + intake::pause(self.tries);
         let mut is_done = false;
         for outcome in std::mem::take(&mut self.pending) {
-            self.is_storing = true;
-            let outcome = self.intake.again(outcome).await;
-            self.is_storing = false;
+            let outcome = self.intake.again(outcome, &self.account.policy).await;
             if matches!(outcome.fate, Fate::Pending(_)) {
                 self.pending.push(outcome);
             } else {
@@ -244,28 +251,30 @@ impl<'a> Wait<'a> {
 
     /// Why there is no token at the deadline.
     pub(super) fn no_token(&self) -> Failure {
-        if self.is_storing {
-            return Failure::new(
-                Exit::Keychain,
-                format!(
-                    "a token came, and the keychain ({}) did not answer before the deadline. Look whether it waits \
-                     for you to unlock it",
-                    self.house.keychain.name()
-                ),
-            );
+        match self.intake.step() {
+            Step::Idle => {}
+            Step::Judging => {
+                return Failure::new(
+                    Exit::Pending,
+                    "a token mail came, and DNS did not say before the deadline whose key signed it. Check the \
+                     network, or `resolver` in the configuration",
+                );
+            }
+            Step::Storing => {
+                return Failure::new(
+                    Exit::Keychain,
+                    format!(
+                        "a token came, and the keychain ({}) did not answer before the deadline. Look whether it \
+                         waits for you to unlock it",
+                        self.house.keychain.name()
+                    ),
+                );
+            }
         }
         if let Some(Fate::Pending(pending)) = self.pending.first().map(|outcome| &outcome.fate) {
-            let exit = match pending.why {
-                Obstacle::Keychain(_) => Exit::Keychain,
-                Obstacle::Ledger(_) | Obstacle::Clock(_) => Exit::Pending,
-            };
-            return Failure::new(
-                exit,
-                format!(
-                    "the token of {} came and could not be stored: {}",
-                    pending.mail.username, pending.why
-                ),
-            );
+            let Failure { exit, message } = Failure::from_obstacle(&pending.why);
+            let message = format!("a token mail came and waits: {message}");
+            return Failure { exit, message };
         }
         if !self.is_sound {
             return Failure::new(
@@ -296,4 +305,20 @@ impl<'a> Wait<'a> {
             ),
         )
     }
+}
+
+/// Mails of the account that wait to be judged or stored since an earlier call. A list that cannot be read keeps
+/// nobody from waiting for what is new.
+fn pending(account: &Account) -> Vec<Origin> {
+    let entries = House::ledger()
+        .ok()
+        .and_then(|ledger| ledger.unsettled(List::Pending).ok())
+        .unwrap_or_default();
+    entries
+        .into_iter()
+        .map(|entry| entry.origin)
+        .filter(|origin| {
+            origin.account.eq_ignore_ascii_case(&account.address) && origin.folder == account.folder
+        })
+        .collect()
 }

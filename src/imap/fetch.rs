@@ -69,7 +69,7 @@ pub(super) type Triage<'a> = &'a (dyn Fn(&[u8]) -> bool + Sync);
 pub struct Found {
     /// Mails worth judging, by UID.
     pub messages: Vec<Message>,
-    /// UIDs of those that are still to be fetched, all below those of `messages`: [`Session::fetch_some`].
+    /// UIDs of those that are still to be fetched, all below those of `messages`.
     pub rest: Vec<u32>,
     /// The highest UID seen at or after the one searched from.
     pub highest: Option<u32>,

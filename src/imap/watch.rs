@@ -19,6 +19,7 @@ use super::idle::Idling;
 use super::session::{Session, Wire};
 use crate::account::Account;
 use crate::keychain::Keychain;
+use crate::ledger::Origin;
 
 /// How often a search is made while IDLE says nothing. Some servers announce late or never (Exchange shows mails
 /// later than it announces them), and a person is waiting; below 15 s servers begin to complain.
@@ -73,6 +74,8 @@ pub enum Event {
     },
     /// Mails to judge, which were found together.
     Mail(Vec<Message>),
+    /// Mails that were asked for and are no longer there.
+    Gone(Vec<Origin>),
     /// The mailbox cannot be watched now; it is tried again.
     Trouble {
         /// Why.
@@ -97,9 +100,14 @@ pub struct Watcher {
 struct SearchNow;
 
 impl Watcher {
-    /// Begins to watch the first folder of `account`.
+    /// Begins to watch the first folder of `account`, where the mails `pending` are fetched again first.
     #[must_use]
-    pub fn start(account: Arc<Account>, keychain: Keychain, start: Start) -> Self {
+    pub fn start(
+        account: Arc<Account>,
+        keychain: Keychain,
+        start: Start,
+        pending: Vec<Origin>,
+    ) -> Self {
         // Events wait for the one who judges; a handful is enough to let the wire go on meanwhile.
         let (to_caller, events) = mpsc::channel(4);
         let (orders, to_task) = mpsc::channel(1);
@@ -122,6 +130,7 @@ impl Watcher {
             keychain,
             since,
             position,
+            pending,
             events: to_caller,
             orders: to_task,
             may_idle: true,
@@ -183,6 +192,8 @@ struct Watch {
     /// How far back to look where no position is known.
     since: Option<Timestamp>,
     position: Option<Position>,
+    /// Mails to be fetched again, by the one who waits for their keys or keychain.
+    pending: Vec<Origin>,
     events: mpsc::Sender<Event>,
     orders: mpsc::Receiver<SearchNow>,
     /// The server has not refused IDLE.
@@ -253,7 +264,7 @@ impl Watch {
 
     /// Watches until nobody listens any more; gives back the IDLE that is still to be ended.
     async fn attend<S: Wire>(&mut self, session: &mut Session<S>) -> Result<Option<Idling>, Error> {
-        if self.catch_up(session).await?.is_err() {
+        if self.catch_up(session).await?.is_err() || self.fetch_pending(session).await?.is_err() {
             return Ok(None);
         }
         let mut is_armed = false;
@@ -329,6 +340,32 @@ impl Watch {
         let listening = self.hand_on(session, found).await?;
         self.position = Some(here);
         Ok(listening)
+    }
+
+    /// Fetches the pending mails again, and tells which are gone.
+    async fn fetch_pending<S: Wire>(
+        &mut self,
+        session: &mut Session<S>,
+    ) -> Result<Result<(), Stopped>, Error> {
+        let uid_validity = session.folder.uid_validity;
+        let is_here = |origin: &Origin| origin.uid_validity == uid_validity;
+        let here = self.pending.iter().filter(|origin| is_here(origin));
+        let mut rest: Vec<_> = here.map(|origin| origin.uid).collect();
+        rest.sort_unstable();
+        let mut there = Vec::new();
+        while !rest.is_empty() {
+            let messages = session.fetch_some(&mut rest, &|_| true).await?;
+            there.extend(messages.iter().map(|mail| mail.uid));
+            if !messages.is_empty() && self.say(Event::Mail(messages)).await.is_err() {
+                return Ok(Err(Stopped));
+            }
+        }
+        let mut gone = std::mem::take(&mut self.pending);
+        gone.retain(|origin| !is_here(origin) || !there.contains(&origin.uid));
+        if gone.is_empty() {
+            return Ok(Ok(()));
+        }
+        Ok(self.say(Event::Gone(gone)).await)
     }
 
     /// Idles where the server lets us.
@@ -428,6 +465,24 @@ fn pauses() -> impl Iterator<Item = Duration> + Send {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+/// Fetches one mail, where it is still there under this `UIDVALIDITY`.
+pub async fn fetch_one(
+    account: &Account,
+    keychain: &Keychain,
+    origin: &Origin,
+) -> Result<Option<Message>, Error> {
+    let credentials = account.credentials(keychain).await?;
+    let mut session = account.endpoint.connect().await?;
+    session.login(&credentials).await?;
+    let opened = session.examine(&origin.folder).await?;
+    let mut mails = Vec::new();
+    if opened.uid_validity == origin.uid_validity {
+        mails = session.fetch_some(&mut vec![origin.uid], &|_| true).await?;
+    }
+    session.logout(None).await;
+    Ok(mails.pop())
 }
 
 /// Opens a folder; gives the place after its last mail.

@@ -61,12 +61,17 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// All fields, in order.
+    pub(super) fn fields(&self) -> &[Field<'a>] {
+        &self.fields
+    }
+
     /// The fields of this name, in order.
     pub(super) fn named(&self, name: &str) -> impl Iterator<Item = Field<'a>> {
         self.fields
             .iter()
             .copied()
-            .filter(move |field| field.raw[..field.colon].eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |field| field.is_named(name))
     }
 
     /// The only field of this name, or `None` where there is none or more than one.
@@ -80,6 +85,26 @@ impl<'a> Field<'a> {
     /// The whole field as it came, name and folds included.
     pub(super) fn raw(self) -> &'a [u8] {
         self.raw
+    }
+
+    /// The name as it came.
+    pub(super) fn name(self) -> &'a [u8] {
+        &self.raw[..self.colon]
+    }
+
+    /// Whether this is its name, in any case.
+    pub(super) fn is_named(self, name: &str) -> bool {
+        self.name().eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Whether both are the same field of one mail, not two alike.
+    pub(super) fn is(self, other: Field) -> bool {
+        std::ptr::eq(self.raw.as_ptr(), other.raw.as_ptr())
+    }
+
+    /// Everything after the colon as it came, folds and line end included. A scanned section is ASCII.
+    pub(super) fn raw_value(self) -> &'a str {
+        std::str::from_utf8(&self.raw[self.colon + 1..]).unwrap_or_default()
     }
 
     /// The value, unfolded (RFC 5322, section 2.2.3) and trimmed. A scanned section is ASCII, so nothing is lost.

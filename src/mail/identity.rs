@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 /// The same mail has the same identity in every folder, mailbox and file; two mails have two.
 ///
-/// SHA-256 over the `Date` and the body, not over the Message-ID, which a replay may change: DKIM signers may leave
+/// For a mail whose signature was verified here, SHA-256 over the signature (`b=`). Where the provider checked it
+/// instead, SHA-256 over the `Date` and the body, not over the Message-ID, which a replay may change: DKIM signers may leave
 /// it out of `h=`, while the signature covers Date and body. Line ends and trailing empty lines do not count, as in
 /// DKIM's own body canonicalization (RFC 6376, section 3.4): transports and files change them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,6 +23,11 @@ pub struct Identity(String);
 pub struct NotAnIdentity;
 
 impl Identity {
+    /// That of a mail with this verified signature, in base64 without blanks.
+    pub(super) fn of_signature(signature: &str) -> Self {
+        Self(format!("{:x}", Sha256::digest(signature)))
+    }
+
     pub(super) fn of(date: Timestamp, body: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(date.as_second().to_be_bytes());

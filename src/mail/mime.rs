@@ -55,6 +55,9 @@ pub(super) struct Shown {
     pub(super) unread: Option<Unread>,
     /// The MIME structure cannot be parsed, and `plain` is the body as it came.
     pub(super) unparsed: bool,
+    /// The mail is a single text, or the alternative of one text and its HTML and nothing else: no other
+    /// Content-Type on top would show what this one hides, or hide what it shows.
+    pub(super) is_simple: bool,
 }
 
 impl Shown {
@@ -68,6 +71,7 @@ impl Shown {
                 html: Zeroizing::default(),
                 unread: None,
                 unparsed: true,
+                is_simple: false,
             });
         };
         let mut leaves = Leaves {
@@ -82,6 +86,7 @@ impl Shown {
             html,
             unread,
             unparsed: false,
+            is_simple: is_simple(&mail),
         })
     }
 }
@@ -111,6 +116,54 @@ fn field_is_short(raw: &[u8]) -> bool {
         || window
             .windows(2)
             .any(|pair| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t'))
+}
+
+fn is_simple(mail: &ParsedMail) -> bool {
+    let is_text = |part: &ParsedMail| {
+        matches!(part.ctype.mimetype.as_str(), "text/plain" | "text/html") && !is_attached(part)
+    };
+    match mail.subparts.as_slice() {
+        [] => is_text(mail) && reads_as_labelled(mail),
+        [first, second] => {
+            mail.ctype.mimetype == "multipart/alternative"
+                && is_text(first)
+                && is_text(second)
+                && first.ctype.mimetype != second.ctype.mimetype
+                && has_no_other_text(mail, first, second)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a single text is what its Content-Type says: not the source of several parts, which would show what they
+/// hide, and no HTML where text is said, nor the other way round.
+fn reads_as_labelled(text: &ParsedMail) -> bool {
+    static PART_FIELD: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?im-u)^content-[a-z-]+[ \t]*:").expect("a valid pattern"));
+    let is_markup = decoded(text).trim_start().starts_with('<');
+    is_markup == (text.ctype.mimetype == "text/html") && !PART_FIELD.is_match(body(text.raw_bytes))
+}
+
+/// Whether nothing stands above, between and below two parts but their delimiters (RFC 2046, section 5.1.1).
+fn has_no_other_text(mail: &ParsedMail, first: &ParsedMail, second: &ParsedMail) -> bool {
+    let at = |part: &ParsedMail| {
+        let begin = part.raw_bytes.as_ptr().addr() - mail.raw_bytes.as_ptr().addr();
+        begin..begin + part.raw_bytes.len()
+    };
+    let body = mail.raw_bytes.len() - body(mail.raw_bytes).len();
+    let (first, second) = (at(first), at(second));
+    [
+        body..first.start,
+        first.end..second.start,
+        second.end..mail.raw_bytes.len(),
+    ]
+    .into_iter()
+    .all(|between| {
+        mail.raw_bytes.get(between).is_some_and(|octets| {
+            let octets = octets.trim_ascii();
+            octets.starts_with(b"--") && !octets.contains(&b'\n')
+        })
+    })
 }
 
 /// What follows the first empty line.

@@ -5,35 +5,57 @@
 //! mime     which parts a reader is shown (RFC 2045, 2046, 2183), and how much of a mail we look at
 //! html     an HTML part as lines of text
 //! token    username and token by structure; labels are the second witness
-//! sender   who sent it, to whom, and whether it is a conversation
-//! refusal  each failed check, its word and its sentence
+//! sender   whom it says it is from, to whom it is, and whether it is a conversation
+//! proof    that it is from whom it says: dkim, or the provider's results
+//! refusal  each failed check, its word and its sentence (unproved: those of the proof)
 //! ```
 //!
-//! Everything here is a pure function of the bytes and the [`Policy`]: no I/O, no clock, no logging, and work that
-//! grows linearly with the mail. Whether a mail is *newer* than the stored one is the ledger's question.
+//! Below `proof`: `tag_list` and `signature` read a DKIM-Signature field, `canonical` the body it signs, `key` the
+//! record in DNS, and `dkim` puts them together; `results` reads Authentication-Results.
 //!
-//! The proof of the sender (DKIM, Authentication-Results) stands between the Date check and the To check in
-//! [`judge`]; it is not written yet, so a [`Verdict::Token`] rests on the From list alone.
+//! Everything here is a pure function of the bytes, the [`Policy`], the [`Keys`] and the time: no I/O, no clock, no
+//! logging, and work that grows linearly with the mail. Whether a mail is *newer* than the stored one is the ledger's
+//! question.
+//!
+//! # Keys from DNS
+//!
+//! [`judge`] never waits. Judge with [`Unasked`] first: most mails are no token mails, and cost no DNS. A
+//! [`Verdict::Pending`] names the keys; ask for them, and judge again with the answers. What is pending then is
+//! pending indeed: DNS is silent.
 
+mod canonical;
+mod dkim;
 mod header;
 mod html;
 mod identity;
+mod key;
 mod labels;
 mod mime;
 mod policy;
+mod proof;
 mod refusal;
+mod results;
 mod sender;
+mod signature;
+mod tag_list;
 mod token;
 mod triage;
+mod unproved;
 
 use jiff::Timestamp;
 
 pub use identity::{Identity, NotAnIdentity};
+pub use key::{Answer, KeyFile, Keys, Unasked};
 pub use mime::Unread;
-pub use policy::{AddressGlobs, DEFAULT_FROM, GlobError, Policy, Recipients, UsernameGlobs};
+pub use policy::{
+    AddressGlobs, DEFAULT_DOMAINS, DEFAULT_FROM, GlobError, Policy, Recipients, UsernameGlobs,
+};
+pub use proof::{Method, Pending, Proof};
 pub use refusal::{Conversation, HeaderFault, Refusal, TooLarge};
 pub use token::{Token, Warning};
+pub use unproved::{NoWord, Unproved};
 
+use dkim::Failure;
 use header::Section;
 use mime::Shown;
 use token::Reading;
@@ -50,8 +72,7 @@ pub struct Judgement {
     pub facts: Facts,
 }
 
-/// The outcome of the checks. "Cannot be judged now" (DNS is silent) will be a variant of its own once the sender's
-/// proof needs DNS; nothing here can be pending yet.
+/// The outcome of the checks.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// A token mail that passed every check.
@@ -60,16 +81,19 @@ pub enum Verdict {
     NotATokenMail(NotATokenMail),
     /// It claims to be a token mail and fails a check.
     Refused(Refusal),
+    /// It claims to be a token mail, and whether it is depends on keys that are not known now.
+    Pending(Pending),
 }
 
 impl Verdict {
-    /// The stable word for this verdict: `token`, `not-a-token-mail` or `refused`.
+    /// The stable word for this verdict: `token`, `not-a-token-mail`, `refused` or `pending`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Token(_) => "token",
             Self::NotATokenMail(_) => "not-a-token-mail",
             Self::Refused(_) => "refused",
+            Self::Pending(_) => "pending",
         }
     }
 
@@ -80,6 +104,7 @@ impl Verdict {
             Self::Token(_) => None,
             Self::NotATokenMail(mail) => Some(mail.reason()),
             Self::Refused(refusal) => Some(refusal.reason()),
+            Self::Pending(pending) => Some(pending.reason()),
         }
     }
 }
@@ -114,7 +139,8 @@ impl NotATokenMail {
     }
 }
 
-/// What a mail says of itself, unproved. The header fields are `None` where they are missing, repeated or malformed.
+/// What a mail says of itself, proved or not. The header fields are `None` where they are missing, repeated or
+/// malformed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The address in From, where From is one plain address.
@@ -125,14 +151,16 @@ pub struct Facts {
     pub message_id: Option<String>,
     /// The username, where the shown text names exactly one above a token; for refused mails too.
     pub username: Option<String>,
+    /// The proof that it is from whom it says; also of a mail that is refused by a later check.
+    pub proof: Option<Proof>,
 }
 
-/// Judges one raw message (RFC 5322) by what the user allows.
+/// Judges one raw message (RFC 5322) by what the user allows, with the keys known so far, at the time `now`.
 ///
 /// A mail that makes no claim is [`Verdict::NotATokenMail`] whatever its header says. A mail that claims is checked
 /// in a fixed order, and the first check that fails is the reason of the refusal.
 #[must_use]
-pub fn judge(raw: &[u8], policy: &Policy) -> Judgement {
+pub fn judge(raw: &[u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Judgement {
     let (seen, whole) = match raw.get(..MAX_MAIL) {
         Some(start) if raw.len() > MAX_MAIL => (start, false),
         _ => (raw, true),
@@ -155,44 +183,137 @@ pub fn judge(raw: &[u8], policy: &Policy) -> Judgement {
     };
     let verdict = if reading.claims() {
         facts.username = token::only_username(reading, other).map(str::to_owned);
+        let read = Read {
+            shown: &shown,
+            reading,
+            other,
+        };
         let checked = if whole {
             section
-                .map_err(Refusal::MalformedHeader)
-                .and_then(|section| accept(&section, &shown, reading, other, policy))
+                .map_err(|fault| Refusal::MalformedHeader(fault).into())
+                .and_then(|section| accept(&section, &read, policy, keys, now, &mut facts.proof))
         } else {
-            Err(Refusal::TooLarge(TooLarge::Mail))
+            Err(Refusal::TooLarge(TooLarge::Mail).into())
         };
-        match checked {
-            Ok(mail) => Verdict::Token(Box::new(mail)),
-            Err(refusal) => Verdict::Refused(refusal),
-        }
+        checked.map_or_else(Verdict::from, |mail| Verdict::Token(Box::new(mail)))
     } else {
         Verdict::NotATokenMail(NotATokenMail { why: shown.unread })
     };
     Judgement { verdict, facts }
 }
 
+/// The names whose TXT records decide over this mail: none for a mail that makes no claim, and none for one that is
+/// refused whatever DNS says.
+#[must_use]
+pub fn keys_wanted(raw: &[u8], policy: &Policy, now: Timestamp) -> Vec<String> {
+    match judge(raw, policy, &Unasked, now).verdict {
+        Verdict::Pending(pending) => pending.keys,
+        _ => Vec::new(),
+    }
+}
+
+/// What a mail says, whatever speaks against it: for a person who decides to believe it. `None` where it does not
+/// name exactly one username and one token. A Date that cannot be read is `now`.
+#[must_use]
+pub fn believe(raw: &[u8], now: Timestamp) -> Option<TokenMail> {
+    let seen = &raw[..raw.len().min(MAX_MAIL)];
+    let shown = Shown::of(seen).ok()?;
+    let plain = Reading::of(&shown.plain);
+    let html = Reading::of(&shown.html);
+    let (reading, other) = if plain.claims() {
+        (&plain, &html)
+    } else {
+        (&html, &plain)
+    };
+    let token = token::agreed(reading, other, &UsernameGlobs::any()).ok()?;
+    let section = Section::scan(seen).ok();
+    let date = section
+        .as_ref()
+        .and_then(|section| sender::facts(section).date)
+        .unwrap_or(now);
+    let body = section.as_ref().map_or(seen, |section| section.body);
+    Some(TokenMail {
+        username: token.username,
+        token: token.token,
+        date,
+        identity: Identity::of(date, body),
+        warnings: token.warnings,
+    })
+}
+
+/// What is read of a mail that claims.
+struct Read<'r> {
+    shown: &'r Shown,
+    /// The part that claims.
+    reading: &'r Reading,
+    /// The other one.
+    other: &'r Reading,
+}
+
+/// Why a mail that claims is not accepted.
+enum Stopped {
+    Refused(Refusal),
+    Pending(Pending),
+}
+
+impl From<Refusal> for Stopped {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unproved(why) => Self::Refused(Refusal::Unproved(why)),
+            Failure::Silent(keys) => Self::Pending(Pending { keys }),
+        }
+    }
+}
+
+impl From<Stopped> for Verdict {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Refused(refusal) => Self::Refused(refusal),
+            Stopped::Pending(pending) => Self::Pending(pending),
+        }
+    }
+}
+
 /// The checks, in the order in which they give the reason of a refusal.
 fn accept(
     section: &Section,
-    shown: &Shown,
-    reading: &Reading,
-    other: &Reading,
+    read: &Read,
     policy: &Policy,
-) -> Result<TokenMail, Refusal> {
+    keys: &dyn Keys,
+    now: Timestamp,
+    proved: &mut Option<Proof>,
+) -> Result<TokenMail, Stopped> {
+    let &Read {
+        shown,
+        reading,
+        other,
+    } = read;
     if shown.unparsed {
-        return Err(Refusal::MalformedHeader(HeaderFault::Part));
+        return Err(Refusal::MalformedHeader(HeaderFault::Part).into());
     }
     if shown.unread.is_some() {
-        return Err(Refusal::TooLarge(TooLarge::Html));
+        return Err(Refusal::TooLarge(TooLarge::Html).into());
     }
     let fields = sender::Fields::of(section)?;
     let from = fields.from()?;
     if !policy.lists(&from) {
-        return Err(Refusal::FromNotListed { from });
+        return Err(Refusal::FromNotListed { from }.into());
     }
     let date = fields.date()?;
-    // The proof of the sender stands here: DKIM or the provider's Authentication-Results.
+    let sender = proof::Claim {
+        section,
+        domain: from.rsplit('@').next().unwrap_or_default(),
+        date,
+        is_simple: shown.is_simple,
+    };
+    let (proof, identity) = proof::prove(&sender, policy, keys, now)?;
+    *proved = Some(proof);
     fields.addressed_to(&policy.recipients)?;
     fields.conversation(reading, other)?;
     let token = token::agreed(reading, other, &policy.usernames)?;
@@ -204,7 +325,7 @@ fn accept(
         username: token.username,
         token: token.token,
         date,
-        identity: Identity::of(date, section.body),
+        identity,
         warnings,
     })
 }

@@ -9,11 +9,18 @@ pub const DEFAULT_FROM: [&str; 3] = [
     "info@salesforcedevs.com",
 ];
 
-/// Which senders, recipients and usernames are allowed.
+/// The domains whose signatures prove that a mail is Salesforce's.
+pub const DEFAULT_DOMAINS: [&str; 2] = ["salesforce.com", "salesforcedevs.com"];
+
+/// Which senders, recipients and usernames are allowed. The proof of the sender is always demanded.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The From addresses that may send tokens; compared without ASCII case.
     pub from: Vec<String>,
+    /// The domains whose signatures count; compared without ASCII case.
+    pub domains: Vec<String>,
+    /// The authserv-id of the user's own provider, if its word on DKIM counts (RFC 8601, section 2.5).
+    pub trusted_authserv_id: Option<String>,
     /// Whom a mail must be addressed to.
     pub recipients: Recipients,
     /// Whose tokens may come.
@@ -26,6 +33,8 @@ impl Policy {
     pub fn any() -> Self {
         Self {
             from: DEFAULT_FROM.map(str::to_owned).to_vec(),
+            domains: DEFAULT_DOMAINS.map(str::to_owned).to_vec(),
+            trusted_authserv_id: None,
             recipients: Recipients::Any,
             usernames: UsernameGlobs::any(),
         }
@@ -35,6 +44,12 @@ impl Policy {
         self.from
             .iter()
             .any(|listed| listed.eq_ignore_ascii_case(from))
+    }
+
+    pub(super) fn counts(&self, domain: &str) -> bool {
+        self.domains
+            .iter()
+            .any(|listed| listed.eq_ignore_ascii_case(domain))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::unproved::Unproved;
+
 /// A check that failed. The variants stand in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -34,6 +36,8 @@ pub enum Refusal {
         /// The value of Date.
         date: String,
     },
+    /// It is not proved that the mail is from whom it says.
+    Unproved(Unproved),
     /// To names nobody whose tokens may come here.
     AddressedTo {
         /// The plain addresses in To.
@@ -118,6 +122,7 @@ impl Refusal {
             Self::FromMalformed { .. } => "from-malformed",
             Self::FromNotListed { .. } => "from-not-listed",
             Self::DateMalformed { .. } => "date-malformed",
+            Self::Unproved(why) => why.reason(),
             Self::AddressedTo { .. } => "addressed-to",
             Self::Conversation(_) => "conversation",
             Self::Truncated => "truncated",
@@ -164,6 +169,7 @@ impl fmt::Display for Refusal {
                 "Date is not a date ({}), so the mail cannot be ranked by age; reset the token again",
                 Untrusted(date)
             ),
+            Self::Unproved(why) => why.fmt(f),
             Self::AddressedTo { to } => addressed_to(f, to),
             Self::Conversation(why) => write!(
                 f,
@@ -231,7 +237,7 @@ impl fmt::Display for Conversation {
 }
 
 /// Somebody else's text, made safe for a terminal and a log line.
-struct Untrusted<'a>(&'a str);
+pub(super) struct Untrusted<'a>(pub(super) &'a str);
 
 /// Enough to recognise an address or a date by.
 const UNTRUSTED_MAX: usize = 200;

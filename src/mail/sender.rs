@@ -126,6 +126,7 @@ pub(super) fn facts(section: &Section) -> Facts {
             id.len() <= MAX_DECODED && !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic())
         }),
         username: None,
+        proof: None,
     }
 }
 

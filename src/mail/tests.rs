@@ -5,9 +5,25 @@ use super::*;
 const USERNAME: &str = "integration@acme.example";
 const TOKEN: &str = "Zk3Qv8Lm2Xc7Rb5Nt9Wp4Hy1D";
 
+/// Who sent these is the provider's word: any body can be tried then.
+const VOUCHED: &str = "Authentication-Results: mx.acme.example; dkim=pass header.d=salesforce.com\r\n\
+     DKIM-Signature: v=1; a=rsa-sha256; d=salesforce.com; s=lab1; bh=AAAA; b=AAAA;\r\n\
+     \th=from:to:subject:date:mime-version:content-type:content-transfer-encoding\r\n";
+
+fn policy() -> Policy {
+    Policy {
+        trusted_authserv_id: Some("mx.acme.example".to_owned()),
+        ..Policy::any()
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().expect("a time")
+}
+
 fn mail(fields: &str, body: &str) -> Vec<u8> {
     format!(
-        "From: support@salesforce.com\r\nDate: Tue, 24 Nov 2026 09:00:00 +0000 (GMT)\r\n\
+        "{VOUCHED}From: support@salesforce.com\r\nDate: Tue, 24 Nov 2026 09:00:00 +0000 (GMT)\r\n\
          To: {USERNAME}\r\nSubject: Your new Salesforce security token\r\nMessage-ID: <1@sfdc.net>\r\n\
          {fields}\r\n{body}"
     )
@@ -19,7 +35,7 @@ fn text() -> String {
 }
 
 fn verdict(raw: &[u8]) -> Verdict {
-    judge(raw, &Policy::any()).verdict
+    judge(raw, &policy(), &Unasked, now()).verdict
 }
 
 #[track_caller]
@@ -230,9 +246,14 @@ fn the_first_check_that_fails_gives_the_reason() {
     let policy = Policy {
         recipients: Recipients::of(&[USERNAME.to_owned()]).expect("a glob"),
         usernames: UsernameGlobs::of(&["*@acme.example".to_owned()]).expect("a glob"),
-        ..Policy::any()
+        ..policy()
     };
-    assert_eq!(judge(raw.as_bytes(), &policy).verdict.reason(), None);
+    let reason = |raw: &str| {
+        judge(raw.as_bytes(), &policy, &Unasked, now())
+            .verdict
+            .reason()
+    };
+    assert_eq!(reason(&raw), None);
     let steps = [
         (
             "Security token (",
@@ -250,6 +271,12 @@ fn the_first_check_that_fails_gives_the_reason() {
             "To: integration@evil",
             "addressed-to",
         ),
+        ("dkim=pass", "dkim=fail", "results-no-pass"),
+        (
+            "d=salesforce.com; s",
+            "d=evil.example; s",
+            "domain-not-aligned",
+        ),
         ("Date: Tue", "Date: Someday", "date-malformed"),
         ("From: support@", "From: nobody@", "from-not-listed"),
         (
@@ -261,12 +288,9 @@ fn the_first_check_that_fails_gives_the_reason() {
         ("Message-ID: ", "X-Message-ID: ", "missing-field"),
         ("From: ", "From : ", "malformed-header"),
     ];
-    for (whole, broken, reason) in steps {
+    for (whole, broken, expected) in steps {
         assert!(raw.contains(whole), "{whole}");
         raw = raw.replacen(whole, broken, 1);
-        assert_eq!(
-            judge(raw.as_bytes(), &policy).verdict.reason(),
-            Some(reason)
-        );
+        assert_eq!(reason(&raw), Some(expected));
     }
 }

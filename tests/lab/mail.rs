@@ -1,5 +1,6 @@
 //! The mail everything is about, as Salesforce writes it, and mail that is something else.
 
+use super::signer::Signer;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -89,8 +90,19 @@ impl TokenMail {
         self
     }
 
-    /// The mail as it goes over the wire: CRLF line ends, quoted-printable UTF-8.
+    /// The mail as it goes over the wire, signed by the domain of its From with the lab's key.
     pub fn bytes(&self) -> Vec<u8> {
+        self.signed_by(Signer::shared())
+    }
+
+    /// The same, signed with another key.
+    pub fn signed_by(&self, signer: &Signer) -> Vec<u8> {
+        let (_, domain) = self.from.rsplit_once('@').expect("an address");
+        signer.sign(&self.unsigned(), domain)
+    }
+
+    /// The same without a signature: CRLF line ends, quoted-printable UTF-8.
+    pub fn unsigned(&self) -> Vec<u8> {
         let date = self.date;
         let mut mail = String::new();
         let mut line = |text: &str| {

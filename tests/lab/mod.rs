@@ -6,7 +6,8 @@
 //! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
-//! * [`TokenMail`]: the mail all of this is about.
+//! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
+//! * [`Dns`]: a name server that tells the truth, nothing, or lies.
 //!
 //! Nothing here is skipped when a part is missing: the test fails and names the Debian package. Everything works
 //! as root (the servers then run as `nobody`) and as anybody else, and every process is ended by its own id.
@@ -20,6 +21,7 @@
 
 mod ca;
 mod command;
+mod dns;
 mod dovecot;
 mod front;
 mod home;
@@ -28,10 +30,12 @@ mod maildir;
 mod peer;
 mod process;
 mod secret_service;
+mod signer;
 mod stage;
 
 pub use ca::{Ca, Identity};
 pub use command::{Output, Program, Running};
+pub use dns::{Dns, Manner};
 pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
     free_port,
@@ -43,4 +47,5 @@ pub use maildir::{Maildir, Staged};
 pub use peer::{MailboxState, Peer};
 pub use process::{eventually, require, signal};
 pub use secret_service::SecretService;
-pub use stage::{SERVICE, Stage, USERNAME};
+pub use signer::{SELECTOR, Signer};
+pub use stage::{SERVICE, Stage, USERNAME, keys};

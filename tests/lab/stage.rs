@@ -4,6 +4,8 @@ use super::command::Program;
 use super::dovecot::{Dovecot, INTEGRATION, Options, User};
 use super::mail::{TokenMail, random_token};
 use super::secret_service::SecretService;
+use super::signer::Signer;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The Salesforce username in most tests; it is not the mailbox's address.
@@ -40,9 +42,16 @@ impl Stage {
     /// The account, reached by implicit TLS, with more lines.
     pub fn configure(&self, lines: &str) {
         let account = self.dovecot.account(self.user, &self.password_file);
+        self.write_config(&format!("{account}{lines}\n"));
+    }
+
+    /// A configuration, with the lab's keys in place of DNS.
+    pub fn write_config(&self, accounts: &str) {
+        let keys = self.keychain.home().write_private("keys.json", &keys());
+        let sender = format!("[sender]\ndkim_keys = \"{}\"\n", keys.display());
         self.keychain
             .home()
-            .write_config(&format!("{account}{lines}\n"));
+            .write_config(&format!("{accounts}{sender}"));
     }
 
     /// The built program at home there.
@@ -67,4 +76,13 @@ impl Stage {
     pub fn stored(&self, username: &str) -> Option<String> {
         self.keychain.lookup(SERVICE, username)
     }
+}
+
+/// The lab's keys for the domains that token mails come from, as `--dkim-keys` wants them.
+pub fn keys() -> String {
+    let records: BTreeMap<String, &str> = ["salesforce.com", "salesforcedevs.com"]
+        .into_iter()
+        .map(|domain| (Signer::name(domain), Signer::shared().record()))
+        .collect();
+    serde_json::to_string(&records).expect("JSON")
 }

@@ -3,6 +3,10 @@
 //! One small JSON file, replaced atomically, under a lock that also covers the keychain write between intent and
 //! commit: two processes that see two mails store the newer one last, whoever comes first.
 
+mod unsettled;
+
+pub use unsettled::{Entry, List};
+
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -10,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use crate::mail::{Identity, TokenMail};
+use crate::mail::{Identity, Proof, TokenMail};
 
 /// How far a mail's Date may lie ahead of our clock: clocks differ by minutes.
 const AHEAD: SignedDuration = SignedDuration::from_mins(10);
@@ -110,6 +115,11 @@ pub struct Record {
     pub message_id: Option<String>,
     /// The mail's sender.
     pub from: Option<String>,
+    /// What proved the sender: keys are withdrawn, so it cannot be found out later.
+    pub proof: Option<Proof>,
+    /// A person overrode a refusal.
+    #[serde(default)]
+    pub accepted: bool,
     /// Where the mail lay; absent where it came from a file.
     pub origin: Option<Origin>,
     /// The store that holds the token.
@@ -182,12 +192,16 @@ pub struct Ledger {
     directory: PathBuf,
 }
 
+/// What every file of the ledger is.
 #[derive(Debug, Serialize, Deserialize)]
-struct File1 {
+struct Content<T> {
     schema: u32,
-    /// By username in lower case: usernames compare without ASCII case.
-    records: BTreeMap<String, Record>,
+    records: T,
 }
+
+/// The file of what was stored; its records are by username in lower case, since usernames compare without ASCII
+/// case.
+const RECORDS: &str = "ledger.json";
 
 impl Ledger {
     /// The ledger in `directory`, which is made when first needed.
@@ -209,7 +223,7 @@ impl Ledger {
     /// Waits until no other process holds the ledger.
     pub async fn lock(&self) -> Result<Locked<'_>, Error> {
         let file = self.directory.join("ledger.lock");
-        let failed = |error: io::Error| self.failed(&file, "locked", &error);
+        let failed = |error: io::Error| failed(&file, "locked", &error);
         self.make_directory().map_err(failed)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -233,10 +247,6 @@ impl Ledger {
         }
     }
 
-    fn file(&self) -> PathBuf {
-        self.directory.join("ledger.json")
-    }
-
     fn make_directory(&self) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -246,52 +256,56 @@ impl Ledger {
     }
 
     fn read(&self) -> Result<BTreeMap<String, Record>, Error> {
-        let file = self.file();
+        Ok(self.read_file(RECORDS)?.unwrap_or_default())
+    }
+
+    /// One of the ledger's files; `None` where it is not there yet.
+    fn read_file<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let file = self.directory.join(name);
         let damaged = |why: String| Error::Damaged {
             file: file.clone(),
             why,
         };
         let text = match std::fs::read(&file) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(error) => return Err(self.failed(&file, "read", &error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&file, "read", &error)),
         };
-        let parsed: File1 =
+        let content: Content<serde_json::Value> =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-        if parsed.schema != SCHEMA {
+        if content.schema != SCHEMA {
             return Err(damaged(format!(
                 "it is of form {}, this version reads {SCHEMA}",
-                parsed.schema
+                content.schema
             )));
         }
-        Ok(parsed.records)
+        serde_json::from_value(content.records)
+            .map(Some)
+            .map_err(|error| damaged(error.to_string()))
     }
 
-    fn write(&self, records: BTreeMap<String, Record>) -> Result<(), Error> {
-        let file = self.file();
-        let content = File1 {
-            schema: SCHEMA,
-            records,
-        };
+    /// Replaces one of the ledger's files, durably.
+    fn write_file<T: Serialize>(&self, name: &str, records: &T) -> Result<(), Error> {
+        let file = self.directory.join(name);
         let replace = || -> io::Result<()> {
             // Made with 0600 by tempfile.
             let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
-            serde_json::to_writer_pretty(&mut new, &content)?;
+            let schema = SCHEMA;
+            serde_json::to_writer_pretty(&mut new, &Content { schema, records })?;
             new.write_all(b"\n")?;
             new.as_file().sync_all()?;
             new.persist(&file)?;
             sync_directory(&self.directory)
         };
-        replace().map_err(|error| self.failed(&file, "written", &error))
+        replace().map_err(|error| failed(&file, "written", &error))
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads as the ledger's own error")]
-    fn failed(&self, file: &Path, action: &'static str, error: &io::Error) -> Error {
-        Error::Io {
-            file: file.to_owned(),
-            action,
-            why: error.to_string(),
-        }
+fn failed(file: &Path, action: &'static str, error: &io::Error) -> Error {
+    Error::Io {
+        file: file.to_owned(),
+        action,
+        why: error.to_string(),
     }
 }
 
@@ -312,7 +326,7 @@ impl Locked<'_> {
     pub fn put(&self, record: Record) -> Result<(), Error> {
         let mut records = self.ledger.read()?;
         records.insert(key(&record.username), record);
-        self.ledger.write(records)
+        self.ledger.write_file(RECORDS, &records)
     }
 }
 
@@ -375,6 +389,8 @@ mod tests {
             identity: identity('a'),
             message_id: None,
             from: None,
+            proof: None,
+            accepted: false,
             origin: Some(place("INBOX", 10)),
             store: "a store".to_owned(),
             changed: at("10:00:05"),

@@ -1,0 +1,176 @@
+//! Where DKIM keys come from: DNS (RFC 6376 §3.6.2), or a file in its place.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData};
+use tokio::time::timeout;
+
+use crate::mail::{Answer, KeyFile, Keys};
+
+/// How long one server may take for one question. Resolvers on a LAN take some milliseconds.
+const QUESTION: Duration = Duration::from_secs(3);
+
+/// How long all of it may take, TCP after a truncated answer included.
+const ALL: Duration = Duration::from_secs(10);
+
+/// Longest that a key is believed without asking again, whatever its TTL: keys are withdrawn in a hurry, too.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Why a source of keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("the keys in {} cannot be read ({why})", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The operating system's words.
+        why: std::io::Error,
+    },
+    /// The file is no JSON object of strings.
+    #[error(
+        "the keys in {} are not {{\"SELECTOR._domainkey.DOMAIN\": \"v=DKIM1; ...\"}}: {why}", .file.display()
+    )]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong and where.
+        why: serde_json::Error,
+    },
+}
+
+/// A source of keys.
+pub enum KeySource {
+    /// DNS, with a cache that respects TTLs. `None`: this machine has no resolver configured.
+    Dns(Option<Box<TokioResolver>>),
+    /// A file's records; a name that is absent does not exist.
+    File(KeyFile),
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dns(_) => "KeySource::Dns",
+            Self::File(_) => "KeySource::File",
+        })
+    }
+}
+
+impl KeySource {
+    /// The system's resolver.
+    #[must_use]
+    pub fn system() -> Self {
+        let resolver = TokioResolver::builder_tokio().ok().and_then(|mut builder| {
+            limit(builder.options_mut());
+            builder.build().ok()
+        });
+        Self::Dns(resolver.map(Box::new))
+    }
+
+    /// A resolver at an address of its own.
+    #[must_use]
+    pub fn at(server: SocketAddr) -> Self {
+        let config =
+            ResolverConfig::from_name_servers(vec![name_server(server.ip(), server.port())]);
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        limit(builder.options_mut());
+        Self::Dns(builder.build().ok().map(Box::new))
+    }
+
+    /// Records from a file, in place of DNS.
+    pub fn file(file: &Path) -> Result<Self, Error> {
+        let text = std::fs::read(file).map_err(|why| Error::Unreadable {
+            file: file.to_owned(),
+            why,
+        })?;
+        serde_json::from_slice(&text)
+            .map(Self::File)
+            .map_err(|why| Error::Malformed {
+                file: file.to_owned(),
+                why,
+            })
+    }
+
+    /// Asks for the TXT records of these names.
+    pub async fn ask(&self, names: Vec<String>) -> HashMap<String, Answer> {
+        let mut answers = HashMap::new();
+        for name in names {
+            let answer = match self {
+                Self::File(records) => records.txt(&name),
+                Self::Dns(None) => Answer::Silent,
+                Self::Dns(Some(resolver)) => timeout(ALL, question(resolver, &name))
+                    .await
+                    .unwrap_or(Answer::Silent),
+            };
+            answers.insert(name, answer);
+        }
+        answers
+    }
+}
+
+fn limit(options: &mut ResolverOpts) {
+    options.timeout = QUESTION;
+    // UDP, and once more.
+    options.attempts = 1;
+    options.positive_max_ttl = Some(LONGEST);
+    // A key that was published a moment ago must not stay unknown for long.
+    options.negative_max_ttl = Some(QUESTION);
+    options.use_hosts_file = ResolveHosts::Never;
+}
+
+fn name_server(ip: IpAddr, port: u16) -> NameServerConfig {
+    let mut udp = ConnectionConfig::udp();
+    let mut tcp = ConnectionConfig::tcp();
+    udp.port = port;
+    tcp.port = port;
+    NameServerConfig::new(ip, true, vec![udp, tcp])
+}
+
+/// What the resolver says of one name. Only a clear "there is none" counts as one: a server that fails, refuses,
+/// lies about the type or is cut off has not answered.
+async fn question(resolver: &TokioResolver, name: &str) -> Answer {
+    // With the final dot: no search list is tried.
+    let Ok(name) = Name::from_ascii(format!("{name}.")) else {
+        return Answer::NoSuchName;
+    };
+    match resolver.txt_lookup(name).await {
+        Ok(lookup) => {
+            let records: Vec<String> = lookup
+                .answers()
+                .iter()
+                .filter_map(|record| match &record.data {
+                    // One record may come in several strings, joined without anything between (RFC 6376 §3.6.2.2).
+                    RData::TXT(txt) => Some(txt.txt_data.concat()),
+                    _ => None,
+                })
+                .map(|octets| String::from_utf8_lossy(&octets).into_owned())
+                .collect();
+            if records.is_empty() {
+                Answer::Silent
+            } else {
+                Answer::Records(records)
+            }
+        }
+        Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+            if none.response_code == ResponseCode::NXDomain
+                || none.response_code == ResponseCode::NoError && none.soa.is_some() =>
+        {
+            Answer::NoSuchName
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a key could not be asked for");
+            Answer::Silent
+        }
+    }
+}
