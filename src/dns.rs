@@ -103,17 +103,17 @@ impl KeySource {
     }
 
     /// Asks for the TXT records of these names.
-    pub async fn ask(&self, names: Vec<String>) -> HashMap<String, Answer> {
+    pub async fn ask(&self, names: &[String]) -> HashMap<String, Answer> {
         let mut answers = HashMap::new();
         for name in names {
             let answer = match self {
-                Self::File(records) => records.txt(&name),
+                Self::File(records) => records.txt(name),
                 Self::Dns(None) => Answer::Silent,
-                Self::Dns(Some(resolver)) => timeout(ALL, question(resolver, &name))
+                Self::Dns(Some(resolver)) => timeout(ALL, question(resolver, name))
                     .await
                     .unwrap_or(Answer::Silent),
             };
-            answers.insert(name, answer);
+            answers.insert(name.clone(), answer);
         }
         answers
     }

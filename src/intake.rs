@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::crash;
@@ -180,7 +180,10 @@ impl Intake {
         let mut outcomes = Vec::new();
         let mut tokens = Vec::new();
         for Incoming { raw, origin } in incoming {
-            let (facts, fate) = self.judge(raw, policy).await;
+            let (facts, mut fate) = self.judge(raw, policy).await;
+            if mode == Mode::Store {
+                fate = self.seen_before(fate, raw, origin.as_ref()).await;
+            }
             match fate {
                 Fate::Judged(mail) if mode == Mode::Store => tokens.push((mail, facts, origin)),
                 fate => outcomes.push(Outcome {
@@ -224,8 +227,12 @@ impl Intake {
     async fn judge(&self, raw: &[u8], policy: &Policy) -> (Facts, Fate) {
         self.begin(Step::Judging);
         let now = Timestamp::now();
-        let keys = self.keys.ask(mail::keys_wanted(raw, policy, now)).await;
-        let judgement = mail::judge(raw, policy, &keys, now);
+        // Most mail is no token mail, and costs no DNS.
+        let mut judgement = mail::judge(raw, policy, &mail::Unasked, now);
+        if let Verdict::Pending(pending) = &judgement.verdict {
+            let keys = self.keys.ask(&pending.keys).await;
+            judgement = mail::judge(raw, policy, &keys, now);
+        }
         let fate = match judgement.verdict {
             Verdict::Token(mail) => Fate::Judged(mail),
             Verdict::Refused(refusal) => Fate::Refused((&refusal).into()),
@@ -239,12 +246,40 @@ impl Intake {
         (judgement.facts, fate)
     }
 
+    /// The mail whose token is stored needs no second proof: its key may be silent by now, or its signature expired.
+    /// A folder's UIDVALIDITY and UID name one mail for ever (RFC 3501 §2.3.1.1); that it still says what is in the
+    /// keychain is seen there, not believed.
+    async fn seen_before(&self, fate: Fate, raw: &[u8], origin: Option<&Origin>) -> Fate {
+        if !matches!(fate, Fate::Refused(_) | Fate::Pending(_)) || origin.is_none() {
+            return fate;
+        }
+        let records = self.ledger.records().unwrap_or_default();
+        let is_stored =
+            |record: &&Record| record.state == State::Stored && record.origin.as_ref() == origin;
+        let Some(record) = records.iter().find(is_stored) else {
+            return fate;
+        };
+        let Some(mail) = mail::believe(raw, Timestamp::now()) else {
+            return fate;
+        };
+        let stored = self.keychain.get(TOKEN_SERVICE, &record.username).await;
+        match stored {
+            Ok(Some(stored)) if stored.expose_secret() == mail.token.expose() => {
+                Fate::Already(Box::new(mail))
+            }
+            _ => fate,
+        }
+    }
+
     /// Puts a mail on the list of the refused or of the pending, or takes it from there. A mail that waited too long
     /// for its sender's key is refused. What cannot be noted is still announced, so its failure ends nothing.
     async fn remember(&self, outcome: &mut Outcome) {
         let Some(origin) = outcome.origin.clone() else {
             return;
         };
+        if matches!(outcome.fate, Fate::NotATokenMail(_)) {
+            return;
+        }
         let noted = async {
             let ledger = self.ledger.lock().await?;
             if let Fate::Pending(pending) = &outcome.fate {
@@ -436,6 +471,7 @@ impl Outcome {
             date: self.facts.date,
             from: self.facts.from.clone(),
             username: self.facts.username.clone(),
+            proof: self.facts.proof.clone(),
             reason: reason.to_owned(),
             sentence,
         }

@@ -245,6 +245,24 @@ fn two_daemons_or_a_restart_or_a_renumbered_folder_see_the_same_mail_as_the_same
 }
 
 #[test]
+fn a_mail_whose_token_is_stored_needs_no_second_proof() {
+    let (stage, dns) = stage_with_dns();
+    stage.deliver_token(USERNAME);
+    stage.program().run(["--timeout", "20s"]).expect_code(0);
+    for manner in [
+        Manner::Code(ResponseCode::ServFail),
+        Manner::Code(ResponseCode::NXDomain),
+    ] {
+        dns.answer_in(manner);
+        let again = stage
+            .program()
+            .run(["--json", "--timeout", "20s"])
+            .expect_code(0);
+        assert_eq!(objects(&again.stdout())[0]["event"], "already");
+    }
+}
+
+#[test]
 fn a_key_that_was_rotated_between_two_mails_proves_both() {
     let (stage, dns) = stage_with_dns();
     stage.deliver_token(USERNAME);

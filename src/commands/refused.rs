@@ -22,6 +22,7 @@ pub(super) fn refused(house: &House) -> Result<Exit, Failure> {
                 "uid": entry.origin.uid,
                 "from": entry.from,
                 "username": entry.username,
+                "proof": entry.proof,
                 "reason": entry.reason,
                 "sentence": entry.sentence,
             })));

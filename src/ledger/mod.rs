@@ -163,7 +163,9 @@ pub fn decide(
     let Some(known) = known else {
         return Decision::Store;
     };
-    if known.identity == mail.identity {
+    // A mail may be proved in two ways, by another of its signatures the next time; where it lies is the same.
+    let is_same_place = origin.is_some() && known.origin.as_ref() == origin;
+    if known.identity == mail.identity || (is_same_place && known.date == mail.date) {
         return match known.state {
             State::Stored => Decision::Already,
             State::Writing => Decision::Store,
@@ -406,6 +408,7 @@ mod tests {
             ("10:00:00", 'a', inbox(10), Already),
             ("10:00:00", 'a', inbox(99), Already),
             ("10:00:00", 'a', None, Already),
+            ("10:00:00", 'b', inbox(10), Already),
             ("10:00:01", 'b', inbox(9), Store),
             ("09:59:59", 'b', inbox(11), Superseded),
             ("10:00:00", 'b', inbox(11), Store),

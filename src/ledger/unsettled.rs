@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Error, Ledger, Locked, Origin};
+use crate::mail::Proof;
 
 /// Most entries a list keeps; the oldest go first. Anybody who can send mail can fill the list of the refused.
 const MOST: usize = 1_000;
@@ -45,6 +46,9 @@ pub struct Entry {
     pub from: Option<String>,
     /// The username it names.
     pub username: Option<String>,
+    /// What proved its sender, where that was not what failed.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// The stable word for what is wrong.
     pub reason: String,
     /// The sentence for it.
@@ -127,6 +131,7 @@ mod tests {
             date: None,
             from: None,
             username: None,
+            proof: None,
             reason: "bad-signature".to_owned(),
             sentence: "the signature does not verify".to_owned(),
         }
