@@ -174,13 +174,11 @@ pub fn judge(raw: &[u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Ju
             return Judgement { verdict, facts };
         }
     };
-    let plain = Reading::of(&shown.plain);
-    let html = Reading::of(&shown.html);
-    let (reading, other) = if plain.claims() {
-        (&plain, &html)
-    } else {
-        (&html, &plain)
-    };
+    if !token::may_stand_in(&shown.plain) && !token::may_stand_in(&shown.html) {
+        let verdict = Verdict::NotATokenMail(NotATokenMail { why: shown.unread });
+        return Judgement { verdict, facts };
+    }
+    let (reading, other) = &readings(&shown);
     let verdict = if reading.claims() {
         facts.username = token::only_username(reading, other).map(str::to_owned);
         let read = Read {
@@ -218,13 +216,7 @@ pub fn keys_wanted(raw: &[u8], policy: &Policy, now: Timestamp) -> Vec<String> {
 pub fn believe(raw: &[u8], now: Timestamp) -> Option<TokenMail> {
     let seen = &raw[..raw.len().min(MAX_MAIL)];
     let shown = Shown::of(seen).ok()?;
-    let plain = Reading::of(&shown.plain);
-    let html = Reading::of(&shown.html);
-    let (reading, other) = if plain.claims() {
-        (&plain, &html)
-    } else {
-        (&html, &plain)
-    };
+    let (reading, other) = &readings(&shown);
     let token = token::agreed(reading, other, &UsernameGlobs::any()).ok()?;
     let section = Section::scan(seen).ok();
     let date = section
@@ -239,6 +231,17 @@ pub fn believe(raw: &[u8], now: Timestamp) -> Option<TokenMail> {
         identity: Identity::of(date, body),
         warnings: token.warnings,
     })
+}
+
+/// What the two parts say, the one that claims first: the text where it does, else the HTML.
+fn readings(shown: &Shown) -> (Reading, Reading) {
+    let plain = Reading::of(&shown.plain);
+    let html = Reading::of(&shown.html);
+    if plain.claims() {
+        (plain, html)
+    } else {
+        (html, plain)
+    }
 }
 
 /// What is read of a mail that claims.

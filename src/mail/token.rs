@@ -81,6 +81,8 @@ impl fmt::Display for Warning {
 
 /// Longer labels than any known or imaginable one ("セキュリティトークン (大文字と小文字を区別)" has 26 characters) are prose.
 const MAX_LABEL: usize = 80;
+/// Characters of the shortest token, which only counts beside a known label.
+const SHORTEST: usize = 20;
 /// Salesforce's own limit for a username.
 const MAX_USERNAME: usize = 80;
 /// Non-blank lines between username and token. None in every sample; two leave room for an organization or a URL.
@@ -245,6 +247,19 @@ impl Line {
         let text = Zeroizing::new(text.trim().to_owned());
         (!text.is_empty()).then_some(Self { text, quoted, cut })
     }
+}
+
+/// Whether a word as long as a token can stand in the text at all: most mail ends here, before it is read line by line.
+pub(super) fn may_stand_in(text: &str) -> bool {
+    let mut run = 0;
+    text.chars().any(|c| {
+        if c.is_ascii_alphanumeric() {
+            run += 1;
+        } else if !is_invisible(c) {
+            run = 0;
+        }
+        run >= SHORTEST
+    })
 }
 
 /// Characters that mark where a word may break or join, and show nothing: soft hyphen, zero-width space, non-joiner,
