@@ -75,3 +75,32 @@ fn a_terminal_shows_how_long_it_takes_and_a_pipe_does_not() {
     let quiet = at_a_terminal(&stage, "wait -q --timeout 2s", ".", "").expect_code(3);
     assert!(!quiet.stdout().contains("watching"), "{}", quiet.stdout());
 }
+
+#[test]
+fn a_refused_mail_is_stored_only_when_the_person_types_yes() {
+    let stage = Stage::new();
+    let token = lab::random_token();
+    let mail = stage.token_mail(USERNAME, &token);
+    stage.dovecot.deliver(stage.user, &mail.unsigned());
+    stage
+        .program()
+        .run(["wait", "--timeout", "3s"])
+        .expect_code(7);
+    let listed = stage.program().run(["refused"]).expect_code(0).stdout();
+    let line = listed.lines().nth(1).expect("an entry");
+    let id = line.split_whitespace().next().expect("an ID");
+    for (answer, code, stored) in [
+        ("no\n", 7, None),
+        ("\n", 7, None),
+        ("yes\n", 0, Some(token)),
+    ] {
+        let seen = at_a_terminal(&stage, &format!("accept {id}"), "Type yes", answer);
+        assert!(
+            seen.stdout().contains("unsigned"),
+            "what failed is shown: {}",
+            seen.transcript()
+        );
+        seen.expect_code(code);
+        assert_eq!(stage.stored(USERNAME), stored, "{answer:?}");
+    }
+}
