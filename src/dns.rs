@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
@@ -13,6 +13,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use tokio::time::timeout;
 
 use crate::mail::{Answer, KeyFile, Keys};
@@ -49,10 +50,15 @@ pub enum Error {
     },
 }
 
+/// A resolver that is made when the first key is asked for: most calls ask for none. `None`: this machine has none
+/// configured.
+type Resolver =
+    LazyLock<Option<Box<TokioResolver>>, Box<dyn FnOnce() -> Option<Box<TokioResolver>> + Send>>;
+
 /// A source of keys.
 pub enum KeySource {
-    /// DNS, with a cache that respects TTLs. `None`: this machine has no resolver configured.
-    Dns(Option<Box<TokioResolver>>),
+    /// DNS, with a cache that respects TTLs.
+    Dns(Resolver),
     /// A file's records; a name that is absent does not exist.
     File(KeyFile),
 }
@@ -70,22 +76,28 @@ impl KeySource {
     /// The system's resolver.
     #[must_use]
     pub fn system() -> Self {
-        let resolver = TokioResolver::builder_tokio().ok().and_then(|mut builder| {
-            limit(builder.options_mut());
-            builder.build().ok()
-        });
-        Self::Dns(resolver.map(Box::new))
+        Self::resolver(|| TokioResolver::builder_tokio().ok())
     }
 
     /// A resolver at an address of its own.
     #[must_use]
     pub fn at(server: SocketAddr) -> Self {
-        let config =
-            ResolverConfig::from_name_servers(vec![name_server(server.ip(), server.port())]);
-        let mut builder =
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        limit(builder.options_mut());
-        Self::Dns(builder.build().ok().map(Box::new))
+        Self::resolver(move || {
+            let servers = vec![name_server(server.ip(), server.port())];
+            let config = ResolverConfig::from_name_servers(servers);
+            let provider = TokioRuntimeProvider::default();
+            Some(TokioResolver::builder_with_config(config, provider))
+        })
+    }
+
+    fn resolver(
+        builder: impl FnOnce() -> Option<ResolverBuilder<TokioRuntimeProvider>> + Send + 'static,
+    ) -> Self {
+        Self::Dns(LazyLock::new(Box::new(|| {
+            let mut builder = builder()?;
+            limit(builder.options_mut());
+            builder.build().ok().map(Box::new)
+        })))
     }
 
     /// Records from a file, in place of DNS.
@@ -108,10 +120,12 @@ impl KeySource {
         for name in names {
             let answer = match self {
                 Self::File(records) => records.txt(name),
-                Self::Dns(None) => Answer::Silent,
-                Self::Dns(Some(resolver)) => timeout(ALL, question(resolver, name))
-                    .await
-                    .unwrap_or(Answer::Silent),
+                Self::Dns(resolver) => match &**resolver {
+                    None => Answer::Silent,
+                    Some(resolver) => timeout(ALL, question(resolver, name))
+                        .await
+                        .unwrap_or(Answer::Silent),
+                },
             };
             answers.insert(name.clone(), answer);
         }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use fetch_token::mail::{
-    Answer, KeyFile, Keys, Method, Policy, TokenMail, Unasked, Verdict, judge, keys_wanted,
+    Answer, KeyFile, Keys, Method, Policy, TokenMail, Unasked, Verdict, judge,
 };
 use jiff::Timestamp;
 use lab::Signer;
@@ -23,6 +23,14 @@ const FIELDS: &str = "To: integration@acme.example\r\n\
 const BODY: &str = "Username: integration@acme.example\r\n\
     Security token (case-sensitive): Zk3Qv8Lm2Xc7Rb5Nt9Wp4Hy1D\r\n";
 const KEY: &str = "lab._domainkey.salesforce.com";
+
+/// The names whose TXT records decide over this mail.
+fn keys_wanted(raw: &[u8], policy: &Policy, now: Timestamp) -> Vec<String> {
+    match judge(raw, policy, &Unasked, now).verdict {
+        Verdict::Pending(pending) => pending.keys,
+        _ => Vec::new(),
+    }
+}
 
 fn unsigned() -> Vec<u8> {
     format!("{FROM}{FIELDS}\r\n{BODY}").into_bytes()

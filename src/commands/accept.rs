@@ -93,14 +93,10 @@ fn is_confirmed(house: &House) -> Result<bool, Failure> {
 
 /// Fetches the mail again.
 async fn fetch(house: &House, account: &Account, entry: &Entry) -> Result<Message, Failure> {
-    let failed = |error: imap::Error| {
-        let message = format!("the mailbox {}: {error}", account.address);
-        Failure::new(Exit::of(&error), message)
-    };
     let origin = &entry.origin;
     imap::fetch_one(account, &house.keychain, origin)
         .await
-        .map_err(failed)?
+        .map_err(|error| Failure::from_mailbox(&account.address, &error))?
         .ok_or_else(|| {
             Failure::new(
                 Exit::Refused,

@@ -53,15 +53,6 @@ impl Exit {
         }
     }
 
-    /// What an error of the mailbox means.
-    pub(super) fn of(error: &imap::Error) -> Self {
-        match error.class() {
-            Class::Passing => Self::Mailbox,
-            Class::Doubtful | Class::Login => Self::Login,
-            Class::Keychain => Self::Keychain,
-        }
-    }
-
     /// Whose status this is.
     pub(super) fn by(self) -> &'static str {
         match self {
@@ -86,6 +77,16 @@ impl Failure {
             exit,
             message: message.into(),
         }
+    }
+
+    /// The mailbox of the account with this address.
+    pub(super) fn from_mailbox(address: &str, error: &imap::Error) -> Self {
+        let exit = match error.class() {
+            Class::Passing => Exit::Mailbox,
+            Class::Doubtful | Class::Login => Exit::Login,
+            Class::Keychain => Exit::Keychain,
+        };
+        Self::new(exit, format!("the mailbox {address}: {error}"))
     }
 
     /// A token that cannot be judged or stored now.

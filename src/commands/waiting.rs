@@ -139,10 +139,7 @@ impl<'a> Wait<'a> {
                     }
                 }
                 Event::Failed(error) => {
-                    return Err(Failure::new(
-                        Exit::of(&error),
-                        format!("the mailbox {}: {error}", self.account.address),
-                    ));
+                    return Err(Failure::from_mailbox(&self.account.address, &error));
                 }
             }
         }

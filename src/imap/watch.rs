@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::connect::Secured;
 use super::cursor::Cursor;
 use super::error::{Class, Error};
 use super::fetch::{Found, Message, age};
@@ -250,10 +251,7 @@ impl Watch {
     }
 
     async fn connect_and_attend(&mut self) -> Result<Stopped, Error> {
-        let credentials = self.account.credentials(&self.keychain).await?;
-        let mut session = self.account.endpoint.connect().await?;
-        session.login(&credentials).await?;
-        drop(credentials);
+        let mut session = log_in(&self.account, &self.keychain).await?;
         let attended = self.attend(&mut session).await;
         let (commands, octets) = session.traffic();
         tracing::debug!(commands, octets, "connection ends");
@@ -320,8 +318,7 @@ impl Watch {
         session: &mut Session<S>,
     ) -> Result<Result<(), Stopped>, Error> {
         let here = open(session, &self.account.folder).await?;
-        let policy = Arc::clone(&self.account.policy);
-        let triage = |header: &[u8]| policy.is_worth_fetching(header);
+        let triage = triage(&self.account);
         let now = Timestamp::now();
         let since = self.since.unwrap_or(now);
         let found = match self.position {
@@ -389,8 +386,7 @@ impl Watch {
         idling: Option<Idling>,
         announced: bool,
     ) -> Result<Found, Error> {
-        let policy = Arc::clone(&self.account.policy);
-        let triage = |header: &[u8]| policy.is_worth_fetching(header);
+        let triage = triage(&self.account);
         let from = self.cursor().uid_next;
         let idling = if announced {
             idling
@@ -422,8 +418,7 @@ impl Watch {
         session: &mut Session<S>,
         found: Found,
     ) -> Result<Result<(), Stopped>, Error> {
-        let policy = Arc::clone(&self.account.policy);
-        let triage = |header: &[u8]| policy.is_worth_fetching(header);
+        let triage = triage(&self.account);
         let Found {
             mut messages,
             mut rest,
@@ -467,15 +462,27 @@ fn pauses() -> impl Iterator<Item = Duration> + Send {
         .build()
 }
 
+/// Connects and logs in, with a password asked for anew.
+async fn log_in(account: &Account, keychain: &Keychain) -> Result<Session<Secured>, Error> {
+    let credentials = account.credentials(keychain).await?;
+    let mut session = account.endpoint.connect().await?;
+    session.login(&credentials).await?;
+    Ok(session)
+}
+
+/// Which mails of an account are worth fetching.
+fn triage(account: &Account) -> impl Fn(&[u8]) -> bool + Sync + use<> {
+    let policy = Arc::clone(&account.policy);
+    move |header| policy.is_worth_fetching(header)
+}
+
 /// Fetches one mail, where it is still there under this `UIDVALIDITY`.
 pub async fn fetch_one(
     account: &Account,
     keychain: &Keychain,
     origin: &Origin,
 ) -> Result<Option<Message>, Error> {
-    let credentials = account.credentials(keychain).await?;
-    let mut session = account.endpoint.connect().await?;
-    session.login(&credentials).await?;
+    let mut session = log_in(account, keychain).await?;
     let opened = session.examine(&origin.folder).await?;
     let mut mails = Vec::new();
     if opened.uid_validity == origin.uid_validity {

@@ -89,13 +89,9 @@ pub struct Origin {
 impl Origin {
     /// Whether this mail arrived after `other` in the same folder; `None` where that cannot be told.
     fn is_after(&self, other: &Self) -> Option<bool> {
-        let folder = |origin: &Self| {
-            (
-                origin.account.clone(),
-                origin.folder.clone(),
-                origin.uid_validity,
-            )
-        };
+        fn folder(origin: &Origin) -> (&str, &str, u32) {
+            (&origin.account, &origin.folder, origin.uid_validity)
+        }
         (folder(self) == folder(other)).then_some(self.uid > other.uid)
     }
 }

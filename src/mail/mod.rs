@@ -200,16 +200,6 @@ pub fn judge(raw: &[u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Ju
     Judgement { verdict, facts }
 }
 
-/// The names whose TXT records decide over this mail: none for a mail that makes no claim, and none for one that is
-/// refused whatever DNS says.
-#[must_use]
-pub fn keys_wanted(raw: &[u8], policy: &Policy, now: Timestamp) -> Vec<String> {
-    match judge(raw, policy, &Unasked, now).verdict {
-        Verdict::Pending(pending) => pending.keys,
-        _ => Vec::new(),
-    }
-}
-
 /// What a mail says, whatever speaks against it: for a person who decides to believe it. `None` where it does not
 /// name exactly one username and one token. A Date that cannot be read is `now`.
 #[must_use]
