@@ -106,12 +106,15 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// The word for a keychain that does not take the token.
+    pub const KEYCHAIN: &str = "keychain";
+
     /// A stable word.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Keys(pending) => pending.reason(),
-            Self::Keychain(_) => "keychain",
+            Self::Keychain(_) => Self::KEYCHAIN,
             Self::Ledger(_) => "ledger",
             Self::Clock(_) => "clock",
         }

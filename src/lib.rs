@@ -3,7 +3,7 @@
 //! The path of a token, one way through the house:
 //!
 //! ```text
-//! imap/ ──raw message──▶ mail/ ──Verdict──▶ keychain/ ──Receipt──▶ stdout
+//! imap/ ──raw message──▶ mail/ ──Verdict──▶ keychain/ ──Receipt──▶ stdout · socket · hooks
 //! (wire)                 (pure)             (OS)                   (announce)
 //!                        ledger ◀── what was stored, from which mail, when; never the secret
 //! ```
@@ -14,12 +14,15 @@
 //!   here.
 //! - [`ledger`] records what was stored, and decides which of two mails counts.
 //! - [`intake`] is the one function that every command's mails go through.
+//! - [`attendant`] attends one account: what the watch finds goes through the intake, and what became of it is told
+//!   as [`news`], which holds [`receipt`]s.
 //! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
 //! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
 //! - [`dns`] gets the keys that prove a sender.
 //! - [`logging`] sees to it that logs and panics hold no secret.
 
 pub mod account;
+pub mod attendant;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -32,6 +35,8 @@ pub mod keychain;
 pub mod ledger;
 pub mod logging;
 pub mod mail;
+pub mod news;
+pub mod receipt;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

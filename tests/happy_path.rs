@@ -520,3 +520,28 @@ fn a_folder_that_was_renumbered_meanwhile_loses_nothing() {
         .expect_code(0);
     assert_eq!(stage.stored(USERNAME), Some(token));
 }
+
+#[test]
+fn a_tool_that_ends_while_its_token_is_being_stored_gets_it_stored() {
+    let stage = Stage::new();
+    let done = stage.keychain.home().path().join("done");
+    let until_done = format!("while ! test -e '{}'; do sleep 0.1; done", done.display());
+    let (token, script) = tool_that_mails(&stage, &until_done);
+    let running = stage.program().spawn([
+        "run",
+        "--timeout",
+        "40s",
+        "--",
+        "sh",
+        script.to_str().expect("a path"),
+    ]);
+    running.stderr_line("Started");
+    // The mail comes half a second later; the keychain keeps the writing open, and meanwhile the tool ends.
+    stage.keychain.freeze();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::fs::write(&done, "").expect("the tool's sign to end");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    stage.keychain.thaw();
+    running.wait().expect_code(0);
+    assert_eq!(stage.stored(USERNAME), Some(token));
+}

@@ -481,6 +481,7 @@ fn a_folder_that_was_renumbered_is_looked_back_over() {
             folder: "INBOX".to_owned(),
             uid_validity,
             uid_next,
+            taken: jiff::Timestamp::now() - jiff::SignedDuration::from_mins(30),
         }
         .to_string()
     };

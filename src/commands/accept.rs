@@ -11,6 +11,7 @@ use crate::cli::AcceptArgs;
 use crate::imap::{self, Message};
 use crate::ledger::{Entry, List};
 use crate::mail;
+use crate::receipt::Receipt;
 
 pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.timeout;
@@ -69,9 +70,8 @@ pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Fail
         .accept(mail, facts, entry.origin)
         .await
         .map_err(|obstacle| Failure::from_obstacle(&obstacle))?;
-    house
-        .announcer
-        .outcome(&outcome, house.keychain.name(), false);
+    let receipt = Receipt::of(&outcome, house.keychain.name());
+    house.announcer.receipt(&receipt, None);
     Ok(Exit::Done)
 }
 

@@ -6,14 +6,15 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::Failure;
 use crate::cli::Global;
 use crate::imap::Cursor;
-use crate::intake::{Fate, Held, Outcome};
-use crate::mail::TokenMail;
+use crate::mail::Proof;
+use crate::receipt::{Event, Receipt};
 
 /// The version of every JSON object's form.
 const SCHEMA: u32 = 1;
@@ -118,53 +119,50 @@ impl Announcer {
         }
     }
 
-    /// What became of a mail. `print`: with the token.
-    pub(super) fn outcome(&self, outcome: &Outcome, store: &str, print: bool) {
-        let facts = &outcome.facts;
-        let whence = facts.from.as_deref().unwrap_or("an unknown sender");
-        match &outcome.fate {
-            Fate::Stored(mail) => {
-                self.say(&format!(
-                    "Stored the security token of {} in the {store} (mail of {}, from {whence}).",
-                    mail.username, mail.date
-                ));
-            }
-            Fate::Already(mail) => self.say(&format!(
-                "The security token of {} is stored already (mail of {}, from {whence}).",
-                mail.username, mail.date
+    /// What became of a mail, with its token where that is to be printed.
+    pub(super) fn receipt(&self, receipt: &Receipt, token: Option<&SecretString>) {
+        let whence = receipt.from.as_deref().unwrap_or("an unknown sender");
+        let username = receipt.username.as_deref().unwrap_or("an unknown username");
+        let date = || shown_date(receipt);
+        let why = receipt.sentence.as_deref().unwrap_or_default();
+        match receipt.event {
+            Event::Stored => self.say(&format!(
+                "Stored the security token of {username} in the {} (mail of {}, from {whence}).",
+                receipt.store.as_deref().unwrap_or("keychain"),
+                date()
             )),
-            Fate::Outdone(mail) => self.say(&format!(
-                "Passed over an older mail with a token for {} (of {}).",
-                mail.username, mail.date
+            Event::Already => self.say(&format!(
+                "The security token of {username} is stored already (mail of {}, from {whence}).",
+                date()
             )),
-            Fate::Refused(refused) => self.say(&format!(
-                "Refused a token mail ({}): {}.",
-                refused.reason, refused.sentence
+            Event::Outdone => self.say(&format!(
+                "Passed over an older mail with a token for {username} (of {}).",
+                date()
             )),
-            Fate::Pending(pending) => self.say(&format!(
-                "Cannot {} the token of {} yet: {}. Trying again.",
-                match pending.held {
-                    Held::Token(_) => "store",
-                    Held::Raw(_) => "judge the mail with",
-                },
-                facts.username.as_deref().unwrap_or("an unknown username"),
-                pending.why
+            Event::Refused => self.say(&format!(
+                "Refused a token mail ({}): {why}.",
+                receipt.reason.as_deref().unwrap_or_default()
             )),
-            Fate::NotATokenMail(_) => {
+            Event::PendingStorage => self.say(&format!(
+                "Cannot store the token of {username} yet: {why}. Trying again."
+            )),
+            Event::PendingJudgement => self.say(&format!(
+                "Cannot judge the mail with the token of {username} yet: {why}. Trying again."
+            )),
+            Event::Seen => {
                 self.detail(&format!(
                     "Passed over a mail from {whence}: no token in it."
                 ));
                 return;
             }
-            Fate::Judged(_) => return,
         }
-        let token = stored_mail(&outcome.fate);
-        for warning in token.iter().flat_map(|mail| &mail.warnings) {
+        for warning in &receipt.warnings {
             self.say(&format!("Warning: {warning}."));
         }
-        self.object(describe(outcome, store, print));
-        if let (Some(mail), true, false) = (token, print, self.json) {
-            self.write_result(mail.token.expose());
+        let token = token.map(SecretString::expose_secret);
+        self.object(describe(receipt, token));
+        if let (Some(token), false) = (token, self.json) {
+            self.write_result(token);
         }
     }
 
@@ -207,35 +205,18 @@ impl Announcer {
     }
 }
 
-/// The mail whose token is stored now.
-fn stored_mail(fate: &Fate) -> Option<&TokenMail> {
-    match fate {
-        Fate::Stored(mail) | Fate::Already(mail) => Some(mail),
-        _ => None,
-    }
+fn shown_date(receipt: &Receipt) -> String {
+    let date = receipt.date.map(|date| date.to_string());
+    date.unwrap_or_else(|| "an unknown date".to_owned())
 }
 
-/// An outcome as `wait` and `run` print it.
-fn describe(outcome: &Outcome, store: &str, print: bool) -> Map<String, Value> {
-    let facts = &outcome.facts;
-    let event = match &outcome.fate {
-        Fate::Stored(_) => "stored",
-        Fate::Already(_) => "already",
-        Fate::Outdone(_) => "outdone",
-        Fate::Pending(_) => "pending",
-        Fate::Refused(_) => "refused",
-        Fate::Judged(_) | Fate::NotATokenMail(_) => "seen",
-    };
-    let reason = match &outcome.fate {
-        Fate::Pending(pending) => Some(pending.why.reason()),
-        Fate::Refused(refused) => Some(refused.reason),
-        _ => None,
-    };
-    let origin = outcome.origin.as_ref();
+/// A receipt as `wait` and `run` print it.
+fn describe(receipt: &Receipt, token: Option<&str>) -> Map<String, Value> {
+    let origin = receipt.origin.as_ref();
     let mut described = object(json!({
-        "event": event,
-        "reason": reason,
-        "username": facts.username,
+        "event": receipt.event.word(),
+        "reason": receipt.reason,
+        "username": receipt.username,
         "account": origin.map(|origin| &origin.account),
         "folder": origin.map(|origin| &origin.folder),
         "uid": origin.map(|origin| origin.uid),
@@ -244,27 +225,26 @@ fn describe(outcome: &Outcome, store: &str, print: bool) -> Map<String, Value> {
             folder: origin.folder.clone(),
             uid_validity: origin.uid_validity,
             uid_next: origin.uid.saturating_add(1),
-        }.to_string()),
-        "date": facts.date.map(|date| date.to_string()),
-        "message_id": facts.message_id,
-        "sender": sender(outcome),
+            taken: receipt.at,
+        }),
+        "date": receipt.date.map(|date| date.to_string()),
+        "message_id": receipt.message_id,
+        "sender": sender(receipt.from.as_deref(), receipt.proof.as_ref()),
     }));
-    if let Some(mail) = stored_mail(&outcome.fate) {
-        let warnings: Vec<_> = mail.warnings.iter().map(ToString::to_string).collect();
-        described.insert("store".to_owned(), store.into());
-        described.insert("warnings".to_owned(), warnings.into());
-        if print {
-            described.insert("token".to_owned(), mail.token.expose().into());
+    if receipt.event.is_stored() {
+        described.insert("store".to_owned(), receipt.store.clone().into());
+        described.insert("warnings".to_owned(), receipt.warnings.clone().into());
+        if let Some(token) = token {
+            described.insert("token".to_owned(), token.into());
         }
     }
     described
 }
 
-/// Who sent it, and what proves that.
-pub(super) fn sender(outcome: &Outcome) -> Value {
-    let proof = outcome.facts.proof.as_ref();
+/// Who sent a mail, and what proves that.
+pub(super) fn sender(from: Option<&str>, proof: Option<&Proof>) -> Value {
     json!({
-        "from": outcome.facts.from,
+        "from": from,
         "proof": proof.map(|proof| proof.method.word()),
         "domain": proof.map(|proof| &proof.domain),
     })

@@ -4,10 +4,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::announce::object;
-use super::waiting::{Progress, Wait};
+use super::waiting::{Begin, Progress, Wait};
 use super::{Exit, Failure, House, select};
 use crate::cli::ArmArgs;
-use crate::imap::Start;
 
 pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.timeout;
@@ -20,7 +19,7 @@ pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
         args.username,
         false,
         deadline,
-        Start::Now,
+        Begin::Now,
     )?;
     loop {
         match wait.progress(deadline).await? {

@@ -2,6 +2,7 @@
 
 use crate::imap::{self, Class};
 use crate::intake::Obstacle;
+use crate::receipt::Receipt;
 use crate::{config, dns, keychain, ledger};
 
 /// How the process ends.
@@ -81,12 +82,28 @@ impl Failure {
 
     /// The mailbox of the account with this address.
     pub(super) fn from_mailbox(address: &str, error: &imap::Error) -> Self {
-        let exit = match error.class() {
+        Self::mailbox(address, error.class(), &error.to_string())
+    }
+
+    /// The mailbox of the account with this address: what kind of failure, and the sentence for it.
+    pub(super) fn mailbox(address: &str, class: Class, sentence: &str) -> Self {
+        let exit = match class {
             Class::Passing => Exit::Mailbox,
             Class::Doubtful | Class::Login => Exit::Login,
             Class::Keychain => Exit::Keychain,
         };
-        Self::new(exit, format!("the mailbox {address}: {error}"))
+        Self::new(exit, format!("the mailbox {address}: {sentence}"))
+    }
+
+    /// A token mail that waits to be judged or stored.
+    pub(super) fn pending(receipt: &Receipt) -> Self {
+        let exit = if receipt.reason.as_deref() == Some(Obstacle::KEYCHAIN) {
+            Exit::Keychain
+        } else {
+            Exit::Pending
+        };
+        let sentence = receipt.sentence.as_deref().unwrap_or_default();
+        Self::new(exit, format!("a token mail came and waits: {sentence}"))
     }
 
     /// A token that cannot be judged or stored now.

@@ -159,7 +159,7 @@ fn report(house: &House, file: &Path, outcome: &Outcome, print: bool) -> Exit {
         "verdict": verdict,
         "reason": reason,
         "username": facts.username,
-        "sender": sender(outcome),
+        "sender": sender(facts.from.as_deref(), facts.proof.as_ref()),
         "date": facts.date.map(|date| date.to_string()),
         "message_id": facts.message_id,
     }));

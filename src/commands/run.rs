@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
-use super::waiting::{Progress, Wait};
+use super::waiting::{Begin, Progress, Wait};
 use super::{Exit, Failure, House, select};
 use crate::cli::RunArgs;
-use crate::imap::Start;
 
 /// How long a failing tool's mail is still waited for: it may have pressed the button first.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
@@ -33,7 +32,7 @@ pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
         args.username,
         args.waiting.print,
         deadline,
-        Start::Now,
+        Begin::Now,
     )?;
     // A reset kills the old token: without a keychain for the new one it must not begin. Both take their time
     // on another machine or process, so they go side by side.

@@ -2,10 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::waiting::{Progress, Wait};
+use super::waiting::{Begin, Progress, Wait};
 use super::{Exit, Failure, House, select};
 use crate::cli::WaitArgs;
-use crate::imap::Start;
 
 pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.waiting.timeout;
@@ -30,9 +29,9 @@ pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure>
                 ));
             }
             house.announcer.go_on_from(cursor.clone());
-            Start::From(cursor)
+            Begin::From(cursor)
         }
-        None => Start::Since(args.since),
+        None => Begin::Within(args.since),
     };
     let mut wait = Wait::start(
         house,

@@ -1,15 +1,21 @@
 //! Waiting for a token: what `wait` and `run` have in common.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Exit, Failure, House};
+use super::{Exit, Failure, House, get};
 use crate::account::Account;
+use crate::attendant::{Attendant, Charge, Start, Told};
 use crate::config::Config;
-use crate::imap::{Cursor, Event, Message, Start, Watcher};
-use crate::intake::{self, Fate, Incoming, Intake, Mode, Outcome, Step};
+use crate::imap::{Cursor, Order, Temper};
+use crate::intake::{Intake, Step};
+use crate::keychain::TOKEN_SERVICE;
 use crate::ledger::{List, Origin};
+use crate::news::News;
+use crate::receipt::{Event, Receipt};
 
 /// What a person can check when no mail came.
 const WHY_NO_MAIL: &str = "Salesforce sends none to users whose address ends in .invalid (refreshed sandboxes), and \
@@ -23,18 +29,27 @@ pub(super) struct Wait<'a> {
     username: Option<String>,
     print: bool,
     deadline: Instant,
-    intake: Intake,
-    watcher: Watcher,
+    intake: Arc<Intake>,
+    attendant: Attendant,
     /// The watch works now.
     is_sound: bool,
     /// The last trouble, so that the same is not said every few seconds.
     trouble: Option<String>,
     /// A token mail for this wait was refused.
     refused: Option<String>,
-    /// Tokens that could not be stored yet.
-    pending: Vec<Outcome>,
-    tries: u32,
-    again_at: Instant,
+    /// Token mails that cannot be judged or stored yet.
+    pending: Vec<Receipt>,
+}
+
+/// Where a wait begins.
+#[derive(Debug, Clone)]
+pub(super) enum Begin {
+    /// At what arrived within this time before now, and with what waits since earlier calls.
+    Within(Duration),
+    /// At this place.
+    From(Cursor),
+    /// At what arrives from now on.
+    Now,
 }
 
 /// What happened while waiting.
@@ -56,19 +71,31 @@ impl<'a> Wait<'a> {
         username: Option<String>,
         print: bool,
         deadline: Instant,
-        start: Start,
+        start: Begin,
     ) -> Result<Self, Failure> {
-        let intake = house.intake(config)?;
+        let intake = Arc::new(house.intake(config)?);
         let pending = match start {
-            Start::Since(_) => pending(&account),
+            Begin::Within(_) => pending(&account),
             // Who takes a cursor asks for what comes after it.
-            Start::From(_) | Start::Now => Vec::new(),
+            Begin::From(_) | Begin::Now => Vec::new(),
         };
         house
             .announcer
             .spin(&format!("watching {}", account.address), deadline);
+        let attendant = Attendant::start(Charge {
+            account: Arc::clone(&account),
+            keychain: house.keychain.clone(),
+            intake: Arc::clone(&intake),
+            start: match start {
+                Begin::Within(window) => Start::within(window),
+                Begin::From(cursor) => Start::from(cursor),
+                Begin::Now => Start::now(),
+            },
+            pending,
+            temper: Temper::Waiting,
+        });
         Ok(Self {
-            watcher: Watcher::start(Arc::clone(&account), house.keychain.clone(), start, pending),
+            attendant,
             house,
             account,
             username,
@@ -79,154 +106,114 @@ impl<'a> Wait<'a> {
             trouble: None,
             refused: None,
             pending: Vec::new(),
-            tries: 0,
-            again_at: deadline,
         })
     }
 
-    /// Waits for the next thing to happen, until `until` at most.
+    /// Waits for the next thing to happen, until `until` at most. Dropping the future loses nothing but words.
     pub(super) async fn progress(&mut self, until: Instant) -> Result<Progress, Failure> {
         let until = until.min(self.deadline);
-        match timeout_at(until, self.next()).await {
-            Ok(progress) => progress,
-            Err(_) => Ok(Progress::Deadline),
-        }
-    }
-
-    async fn next(&mut self) -> Result<Progress, Failure> {
         loop {
-            let event = tokio::select! {
-                event = self.watcher.next() => event,
-                () = sleep_until(self.again_at), if !self.pending.is_empty() => {
-                    if self.try_again().await {
-                        return Ok(Progress::Token);
-                    }
-                    continue;
+            let Ok(told) = timeout_at(until, self.attendant.next()).await else {
+                return Ok(Progress::Deadline);
+            };
+            let news = match told {
+                Some(Told::News(news, _)) => news,
+                Some(Told::Looked { .. } | Told::Moved(_)) => continue,
+                None => {
+                    return Err(Failure::new(Exit::Unexpected, "the watch broke off"));
                 }
             };
-            match event {
-                Event::Armed { cursor, idle } => {
-                    self.is_sound = true;
-                    self.trouble = None;
-                    self.house.announcer.detail(&format!(
-                        "Watching {} in {} ({}).",
-                        cursor.folder,
-                        cursor.account,
-                        if idle {
-                            "the server announces new mail"
-                        } else {
-                            "polling: the server does not announce new mail, or may not"
-                        }
+            if let Some(progress) = self.hear(news).await? {
+                return Ok(progress);
+            }
+        }
+    }
+
+    async fn hear(&mut self, news: News) -> Result<Option<Progress>, Failure> {
+        match news {
+            News::Armed { cursor, idle } => {
+                self.is_sound = true;
+                self.trouble = None;
+                self.house.announcer.detail(&format!(
+                    "Watching {} in {} ({}).",
+                    cursor.folder,
+                    cursor.account,
+                    if idle {
+                        "the server announces new mail"
+                    } else {
+                        "polling: the server does not announce new mail, or may not"
+                    }
+                ));
+                Ok(Some(Progress::Armed(cursor)))
+            }
+            News::Receipt(receipt) => Ok(self.take(*receipt).await.then_some(Progress::Token)),
+            News::Gone(origin) => {
+                self.house.announcer.say(&format!(
+                    "A token mail that waited to be judged or stored is no longer in {} (UID {}).",
+                    origin.folder, origin.uid
+                ));
+                Ok(None)
+            }
+            News::Trouble {
+                sentence, again_in, ..
+            } => {
+                self.is_sound = false;
+                if self.trouble.as_ref() != Some(&sentence) {
+                    self.house.announcer.say(&format!(
+                        "The mailbox {}: {sentence}. Trying again in {:.0} s.",
+                        self.account.address,
+                        again_in.as_secs_f64().ceil()
                     ));
-                    return Ok(Progress::Armed(cursor));
+                    self.trouble = Some(sentence);
                 }
-                Event::Mail(mails) => {
-                    if self.take(&mails).await {
-                        return Ok(Progress::Token);
-                    }
-                }
-                Event::Gone(origins) => self.forget(&origins).await,
-                Event::Trouble { error, again_in } => {
-                    self.is_sound = false;
-                    let trouble = error.to_string();
-                    if self.trouble.as_ref() != Some(&trouble) {
-                        self.house.announcer.say(&format!(
-                            "The mailbox {}: {trouble}. Trying again in {:.0} s.",
-                            self.account.address,
-                            again_in.as_secs_f64().ceil()
-                        ));
-                        self.trouble = Some(trouble);
-                    }
-                }
-                Event::Failed(error) => {
-                    return Err(Failure::from_mailbox(&self.account.address, &error));
-                }
+                Ok(None)
+            }
+            News::Failed { class, sentence } => {
+                Err(Failure::mailbox(&self.account.address, class, &sentence))
             }
         }
     }
 
-    /// Takes mails in; says whether the token waited for was among them.
-    async fn take(&mut self, mails: &[Message]) -> bool {
-        let incoming = mails
-            .iter()
-            .map(|message| Incoming {
-                raw: &message.raw,
-                origin: Some(Origin {
-                    account: self.account.address.clone(),
-                    folder: message.folder.clone(),
-                    uid_validity: message.uid_validity,
-                    uid: message.uid,
-                }),
-            })
-            .collect();
-        let outcomes = self
-            .intake
-            .take(incoming, &self.account.policy, Mode::Store)
-            .await;
-        let before = self.pending.len();
-        let mut is_done = false;
-        for outcome in outcomes {
-            is_done |= self.hear(outcome);
-        }
-        if self.pending.len() > before {
-            self.tries = 0;
-            self.again_at = Instant::now() + intake::pause(0);
-        }
-        is_done
-    }
-
-    /// Mails that waited are no longer in the mailbox.
-    async fn forget(&self, origins: &[Origin]) {
-        for origin in origins {
-            self.intake.forget_pending(origin).await;
-            self.house.announcer.say(&format!(
-                "A token mail that waited to be judged or stored is no longer in {} (UID {}).",
-                origin.folder, origin.uid
-            ));
-        }
-    }
-
-    /// Tries what could not be stored again.
-    async fn try_again(&mut self) -> bool {
-        self.tries += 1;
-        self.again_at = Instant::now() + intake::pause(self.tries);
-        let mut is_done = false;
-        for outcome in std::mem::take(&mut self.pending) {
-            let outcome = self.intake.again(outcome, &self.account.policy).await;
-            if matches!(outcome.fate, Fate::Pending(_)) {
-                self.pending.push(outcome);
-            } else {
-                is_done |= self.hear(outcome);
-            }
-        }
-        is_done
-    }
-
-    /// Announces an outcome; says whether it is the token waited for.
-    fn hear(&mut self, outcome: Outcome) -> bool {
+    /// Announces what became of a mail; says whether its token is the one waited for.
+    async fn take(&mut self, receipt: Receipt) -> bool {
         let is_ours = |username: &str| {
             self.username
                 .as_ref()
                 .is_none_or(|wanted| wanted.eq_ignore_ascii_case(username))
         };
+        let names_ours = receipt.username.as_deref().is_some_and(is_ours);
+        let is_token = receipt.event.is_stored() && names_ours;
         // Who waits for one username gets no other's token into a variable.
-        let print = self.print && outcome.facts.username.as_deref().is_some_and(is_ours);
-        self.house
-            .announcer
-            .outcome(&outcome, self.house.keychain.name(), print);
-        match &outcome.fate {
-            Fate::Stored(mail) | Fate::Already(mail) => is_ours(&mail.username),
-            Fate::Refused(refused) => {
-                if outcome.facts.username.as_deref().is_none_or(is_ours) {
-                    self.refused = Some(format!("{} ({})", refused.sentence, refused.reason));
-                }
-                false
+        let token = match &receipt.username {
+            Some(username) if is_token && self.print => self.stored(username).await,
+            _ => None,
+        };
+        self.house.announcer.receipt(&receipt, token.as_ref());
+        self.pending.retain(|known| known.origin != receipt.origin);
+        if receipt.event == Event::Refused && (receipt.username.is_none() || names_ours) {
+            self.refused = Some(format!(
+                "{} ({})",
+                receipt.sentence.as_deref().unwrap_or_default(),
+                receipt.reason.as_deref().unwrap_or_default()
+            ));
+        }
+        if receipt.event.is_pending() {
+            self.pending.push(receipt);
+        }
+        is_token
+    }
+
+    /// The token as the keychain has it, to be printed.
+    async fn stored(&self, username: &str) -> Option<SecretString> {
+        let name = get::stored_name(username);
+        match self.house.keychain.get(TOKEN_SERVICE, &name).await {
+            Ok(token) => token,
+            Err(error) => {
+                self.house.announcer.error(&format!(
+                    "The token of {username} is stored, and cannot be read to be printed: {error}."
+                ));
+                None
             }
-            Fate::Pending(_) => {
-                self.pending.push(outcome);
-                false
-            }
-            Fate::Judged(_) | Fate::Outdone(_) | Fate::NotATokenMail(_) => false,
         }
     }
 
@@ -237,13 +224,13 @@ impl<'a> Wait<'a> {
 
     /// Searches without waiting for the server.
     pub(super) fn search_now(&self) {
-        self.watcher.search_now();
+        self.attendant.order(Order::Search);
     }
 
     /// Ends the watch.
     pub(super) async fn stop(self) {
         self.house.announcer.stop_spinning();
-        self.watcher.stop().await;
+        self.attendant.stop().await;
     }
 
     /// Why there is no token at the deadline.
@@ -268,10 +255,8 @@ impl<'a> Wait<'a> {
                 );
             }
         }
-        if let Some(Fate::Pending(pending)) = self.pending.first().map(|outcome| &outcome.fate) {
-            let Failure { exit, message } = Failure::from_obstacle(&pending.why);
-            let message = format!("a token mail came and waits: {message}");
-            return Failure { exit, message };
+        if let Some(receipt) = self.pending.first() {
+            return Failure::pending(receipt);
         }
         if !self.is_sound {
             return Failure::new(

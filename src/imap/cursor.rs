@@ -5,9 +5,14 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Where a search goes on from: the account's address, the folder, and its `UIDVALIDITY` and `UIDNEXT` (RFC 3501
-/// §2.3.1.1) when the cursor was taken.
+/// §2.3.1.1) when the cursor was taken, and when that was.
+///
+/// The time is for where numbers do not help: another folder, or one that was renumbered since. Whole seconds.
 ///
 /// Printed as one opaque word that survives shells, JSON and URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct Cursor {
     pub uid_validity: u32,
     /// The first UID that is still to come.
     pub uid_next: u32,
+    /// When the cursor was taken.
+    pub taken: Timestamp,
 }
 
 /// Begins every cursor's word, and says which form it has.
@@ -37,6 +44,7 @@ impl fmt::Display for Cursor {
             &self.folder,
             self.uid_validity,
             self.uid_next,
+            self.taken.as_second(),
         );
         let json = serde_json::to_vec(&parts).map_err(|_| fmt::Error)?;
         write!(f, "{FORM}{}", URL_SAFE_NO_PAD.encode(json))
@@ -49,20 +57,35 @@ impl FromStr for Cursor {
     fn from_str(word: &str) -> Result<Self, NotACursor> {
         let encoded = word.trim().strip_prefix(FORM).ok_or(NotACursor)?;
         let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| NotACursor)?;
-        let (account, folder, uid_validity, uid_next) =
+        let (account, folder, uid_validity, uid_next, taken) =
             serde_json::from_slice(&json).map_err(|_| NotACursor)?;
         Ok(Self {
             account,
             folder,
             uid_validity,
             uid_next,
+            taken: Timestamp::from_second(taken).map_err(|_| NotACursor)?,
         })
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        word.parse().map_err(D::Error::custom)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Cursor, NotACursor};
+    use jiff::Timestamp;
 
     #[test]
     fn a_cursor_survives_its_word() {
@@ -71,6 +94,7 @@ mod tests {
             folder: "Entwürfe \"x\"".to_owned(),
             uid_validity: u32::MAX,
             uid_next: 1,
+            taken: Timestamp::from_second(1_795_528_800).expect("a time"),
         };
         let word = cursor.to_string();
         assert!(
@@ -87,6 +111,7 @@ mod tests {
             folder: "INBOX".to_owned(),
             uid_validity: 7,
             uid_next: 1234,
+            taken: Timestamp::UNIX_EPOCH,
         }
         .to_string();
         for end in 0..word.len() {

@@ -21,4 +21,4 @@ pub use cursor::Cursor;
 pub use error::{Class, Error};
 pub use fetch::Message;
 pub use login::Credentials;
-pub use watch::{Event, Start, Watcher, fetch_one};
+pub use watch::{Event, Order, Start, Temper, Watcher, fetch_one};

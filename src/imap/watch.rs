@@ -21,6 +21,7 @@ use super::session::{Session, Wire};
 use crate::account::Account;
 use crate::keychain::Keychain;
 use crate::ledger::Origin;
+use crate::news::Whence;
 
 /// How often a search is made while IDLE says nothing. Some servers announce late or never (Exchange shows mails
 /// later than it announces them), and a person is waiting; below 15 s servers begin to complain.
@@ -54,13 +55,68 @@ const STOP: Duration = Duration::from_millis(500);
 
 /// Where watching begins.
 #[derive(Debug, Clone)]
-pub enum Start {
-    /// At what arrived within this time before now.
-    Since(Duration),
-    /// At this place.
-    From(Cursor),
+pub struct Start {
+    /// For a folder named here: at that place.
+    pub places: Vec<Cursor>,
+    /// For any other: at what arrived since then.
+    pub since: Timestamp,
+}
+
+impl Start {
     /// At what arrives from now on.
-    Now,
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            places: Vec::new(),
+            since: Timestamp::MAX,
+        }
+    }
+
+    /// At what arrived within this time before now.
+    #[must_use]
+    pub fn within(window: Duration) -> Self {
+        let since = Timestamp::now().checked_sub(window);
+        Self {
+            places: Vec::new(),
+            since: since.unwrap_or(Timestamp::MIN),
+        }
+    }
+
+    /// At this place.
+    #[must_use]
+    pub fn from(cursor: Cursor) -> Self {
+        Self {
+            since: cursor.taken,
+            places: vec![cursor],
+        }
+    }
+}
+
+/// How failures are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temper {
+    /// Somebody waits: short pauses, and a login refused for good is the end.
+    Waiting,
+    /// Nobody may be waiting: long pauses, and no end.
+    Resident,
+}
+
+/// What a watch can be told to do.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Search without waiting for the server; connect without a pause.
+    Search,
+    /// Look back once, and say when everything that was found has been handed on.
+    Look {
+        /// The number to say it with.
+        look: u64,
+        /// Where to begin.
+        start: Start,
+    },
+    /// Whether somebody waits now.
+    Attended(bool),
+    /// Log in at once where a login was refused: the password or the configuration changed.
+    LogIn,
 }
 
 /// What the one who waits hears.
@@ -74,7 +130,21 @@ pub enum Event {
         idle: bool,
     },
     /// Mails to judge, which were found together.
-    Mail(Vec<Message>),
+    Mail {
+        /// The mails.
+        mails: Vec<Message>,
+        /// What found them.
+        whence: Whence,
+    },
+    /// The look back with this number found nothing that was not handed on before this.
+    Looked {
+        /// Its number.
+        look: u64,
+        /// What arrives after this is found by the watch.
+        cursor: Cursor,
+    },
+    /// Every mail of that folder before this place was handed on.
+    Moved(Cursor),
     /// Mails that were asked for and are no longer there.
     Gone(Vec<Origin>),
     /// The mailbox cannot be watched now; it is tried again.
@@ -92,13 +162,9 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Watcher {
     events: mpsc::Receiver<Event>,
-    orders: mpsc::Sender<SearchNow>,
+    orders: mpsc::Sender<Order>,
     task: JoinHandle<()>,
 }
-
-/// An order to search without waiting for the server.
-#[derive(Debug, Clone, Copy)]
-struct SearchNow;
 
 impl Watcher {
     /// Begins to watch the first folder of `account`, where the mails `pending` are fetched again first.
@@ -106,26 +172,22 @@ impl Watcher {
     pub fn start(
         account: Arc<Account>,
         keychain: Keychain,
-        start: Start,
+        start: &Start,
         pending: Vec<Origin>,
+        temper: Temper,
     ) -> Self {
         // Events wait for the one who judges; a handful is enough to let the wire go on meanwhile.
         let (to_caller, events) = mpsc::channel(4);
-        let (orders, to_task) = mpsc::channel(1);
-        let (position, since) = match start {
-            Start::From(cursor) => {
-                let position = Position {
-                    uid_validity: cursor.uid_validity,
-                    uid_next: cursor.uid_next,
-                };
-                (Some(position), None)
-            }
-            Start::Since(window) => {
-                let since = Timestamp::now().checked_sub(window);
-                (None, Some(since.unwrap_or(Timestamp::MIN)))
-            }
-            Start::Now => (None, None),
-        };
+        let (orders, to_task) = mpsc::channel(16);
+        let position = start
+            .places
+            .iter()
+            .find(|place| place.folder == account.folder);
+        let position = position.map(|cursor| Position {
+            uid_validity: cursor.uid_validity,
+            uid_next: cursor.uid_next,
+        });
+        let since = start.since;
         let watch = Watch {
             account,
             keychain,
@@ -134,6 +196,7 @@ impl Watcher {
             pending,
             events: to_caller,
             orders: to_task,
+            temper,
             may_idle: true,
             has_lived: false,
         };
@@ -152,10 +215,10 @@ impl Watcher {
         }
     }
 
-    /// Searches as soon as the connection is free.
-    pub fn search_now(&self) {
-        // A full channel holds the same order already.
-        let _ = self.orders.try_send(SearchNow);
+    /// Where to give it orders.
+    #[must_use]
+    pub fn orders(&self) -> mpsc::Sender<Order> {
+        self.orders.clone()
     }
 
     /// Ends the watch, with a goodbye to the server where that is quick.
@@ -182,6 +245,7 @@ impl Position {
             folder: account.folder.clone(),
             uid_validity: self.uid_validity,
             uid_next: self.uid_next,
+            taken: Timestamp::now(),
         }
     }
 }
@@ -191,12 +255,13 @@ struct Watch {
     account: Arc<Account>,
     keychain: Keychain,
     /// How far back to look where no position is known.
-    since: Option<Timestamp>,
+    since: Timestamp,
     position: Option<Position>,
     /// Mails to be fetched again, by the one who waits for their keys or keychain.
     pending: Vec<Origin>,
     events: mpsc::Sender<Event>,
-    orders: mpsc::Receiver<SearchNow>,
+    orders: mpsc::Receiver<Order>,
+    temper: Temper,
     /// The server has not refused IDLE.
     may_idle: bool,
     /// This connection has lived for a while, so the next failure is a new one.
@@ -226,7 +291,7 @@ impl Watch {
                 Class::Doubtful => refused_before,
                 Class::Passing => false,
             };
-            if is_final {
+            if is_final && self.temper == Temper::Waiting {
                 let _ = self.events.send(Event::Failed(error)).await;
                 return;
             }
@@ -243,9 +308,8 @@ impl Watch {
             }
             tokio::select! {
                 () = sleep(again_in) => {}
-                order = self.orders.recv() => if order.is_none() {
-                    return;
-                },
+                _ = self.orders.recv() => {}
+                () = self.events.closed() => return,
             }
         }
     }
@@ -287,14 +351,16 @@ impl Watch {
             };
             let begin = Instant::now();
             let until = begin + soon.unwrap_or(period);
+            let mut look = None;
             let announced = tokio::select! {
                 announced = wait(session, idling.is_some(), until) => announced?,
                 order = self.orders.recv() => {
-                    if order.is_none() {
-                        return Ok(idling);
+                    if let Some(Order::Look { look: number, start }) = order {
+                        look = Some((number, start));
                     }
                     false
                 }
+                () = self.events.closed() => return Ok(idling),
             };
             self.has_lived |= begin.elapsed() >= LIVED;
             let found = self.search(session, idling, announced).await?;
@@ -309,7 +375,50 @@ impl Watch {
             if self.hand_on(session, found).await?.is_err() {
                 return Ok(None);
             }
+            if let Some((number, start)) = look
+                && self.look(session, number, &start).await?.is_err()
+            {
+                return Ok(None);
+            }
         }
+    }
+
+    /// Looks back once more, for one who waits.
+    async fn look<S: Wire>(
+        &mut self,
+        session: &mut Session<S>,
+        look: u64,
+        start: &Start,
+    ) -> Result<Result<(), Stopped>, Error> {
+        let triage = triage(&self.account);
+        let now = Timestamp::now();
+        let here = self.cursor();
+        let place = start
+            .places
+            .iter()
+            .find(|place| place.folder == here.folder && place.uid_validity == here.uid_validity);
+        let Found {
+            mut messages,
+            mut rest,
+            ..
+        } = match place {
+            Some(place) if place.uid_next >= here.uid_next => Found::default(),
+            Some(place) => session.fetch_new(place.uid_next, None, &triage).await?,
+            None => {
+                session
+                    .look_back(age(start.since, now), now, &triage)
+                    .await?
+            }
+        };
+        while !messages.is_empty() {
+            let mails = std::mem::take(&mut messages);
+            let whence = Whence::Look(look);
+            if self.say(Event::Mail { mails, whence }).await.is_err() {
+                return Ok(Err(Stopped));
+            }
+            messages = session.fetch_some(&mut rest, &triage).await?;
+        }
+        Ok(self.say(Event::Looked { look, cursor: here }).await)
     }
 
     /// Opens the folder and finds what came while nobody watched.
@@ -320,7 +429,7 @@ impl Watch {
         let here = open(session, &self.account.folder).await?;
         let triage = triage(&self.account);
         let now = Timestamp::now();
-        let since = self.since.unwrap_or(now);
+        let since = self.since;
         let found = match self.position {
             Some(position) if position == here => return Ok(Ok(())),
             Some(position) if position.uid_validity == here.uid_validity => {
@@ -353,7 +462,16 @@ impl Watch {
         while !rest.is_empty() {
             let messages = session.fetch_some(&mut rest, &|_| true).await?;
             there.extend(messages.iter().map(|mail| mail.uid));
-            if !messages.is_empty() && self.say(Event::Mail(messages)).await.is_err() {
+            let whence = Whence::Waited;
+            if !messages.is_empty()
+                && self
+                    .say(Event::Mail {
+                        mails: messages,
+                        whence,
+                    })
+                    .await
+                    .is_err()
+            {
                 return Ok(Err(Stopped));
             }
         }
@@ -425,13 +543,21 @@ impl Watch {
             highest,
         } = found;
         while !messages.is_empty() {
-            if self.say(Event::Mail(messages)).await.is_err() {
+            let whence = Whence::Watch;
+            if self
+                .say(Event::Mail {
+                    mails: messages,
+                    whence,
+                })
+                .await
+                .is_err()
+            {
                 return Ok(Err(Stopped));
             }
             messages = session.fetch_some(&mut rest, &triage).await?;
         }
         self.advance(highest);
-        Ok(Ok(()))
+        Ok(self.say(Event::Moved(self.cursor())).await)
     }
 
     async fn say(&self, event: Event) -> Result<(), Stopped> {
