@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::account::Account;
-use crate::imap::{Cursor, Event, Message, Order, Temper, Watcher};
+use crate::imap::{Condition, Cursor, Event, Message, Order, Temper, Watcher};
 use crate::intake::{self, Fate, Incoming, Intake, Mode, Outcome};
 use crate::keychain::Keychain;
 use crate::ledger::Origin;
@@ -57,6 +57,7 @@ pub struct Charge {
 pub struct Attendant {
     told: mpsc::Receiver<Told>,
     orders: mpsc::Sender<Order>,
+    condition: watch::Receiver<Condition>,
     task: JoinHandle<()>,
 }
 
@@ -74,6 +75,7 @@ impl Attendant {
             charge.temper,
         );
         let orders = watcher.orders();
+        let condition = watcher.condition();
         let attending = Attending {
             account: charge.account,
             store: charge.keychain.name(),
@@ -86,6 +88,7 @@ impl Attendant {
         Self {
             told,
             orders,
+            condition,
             task: tokio::spawn(attending.run(watcher)),
         }
     }
@@ -93,6 +96,12 @@ impl Attendant {
     /// The next thing told; `None` when the attendance broke off. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Told> {
         self.told.recv().await
+    }
+
+    /// How the watch is doing.
+    #[must_use]
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.condition.clone()
     }
 
     /// Gives the watch an order. One that comes while many wait is not heard, and repeats what those say.

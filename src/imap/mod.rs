@@ -1,9 +1,10 @@
 //! The wire: everything that is said to a mail server.
 //!
 //! [`guard`] bounds what a server can do to us, [`session`] checks every command, [`connect`] and [`login`] open a
-//! session, [`fetch`] finds and fetches mail, [`idle`] waits for it, [`watch`] keeps all that going, and a
-//! [`cursor`] names a place to go on from.
+//! session, [`fetch`] finds and fetches mail, [`idle`] waits for it, [`watch`] keeps all that going and tells its
+//! [`condition`], and a [`cursor`] names a place to go on from.
 
+pub mod condition;
 pub mod connect;
 pub mod cursor;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod session;
 mod transcripts;
 pub mod watch;
 
+pub use condition::Condition;
 pub use connect::{Endpoint, Tls};
 pub use cursor::Cursor;
 pub use error::{Class, Error};

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::condition::{Condition, State};
 use super::connect::Secured;
 use super::cursor::Cursor;
 use super::error::{Class, Error};
@@ -163,6 +164,7 @@ pub enum Event {
 pub struct Watcher {
     events: mpsc::Receiver<Event>,
     orders: mpsc::Sender<Order>,
+    condition: watch::Receiver<Condition>,
     task: JoinHandle<()>,
 }
 
@@ -179,6 +181,7 @@ impl Watcher {
         // Events wait for the one who judges; a handful is enough to let the wire go on meanwhile.
         let (to_caller, events) = mpsc::channel(4);
         let (orders, to_task) = mpsc::channel(16);
+        let (shown, condition) = watch::channel(Condition::new(Timestamp::now()));
         let position = start
             .places
             .iter()
@@ -197,12 +200,14 @@ impl Watcher {
             events: to_caller,
             orders: to_task,
             temper,
+            condition: shown,
             may_idle: true,
             has_lived: false,
         };
         Self {
             events,
             orders,
+            condition,
             task: tokio::spawn(watch.run()),
         }
     }
@@ -219,6 +224,12 @@ impl Watcher {
     #[must_use]
     pub fn orders(&self) -> mpsc::Sender<Order> {
         self.orders.clone()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.condition.clone()
     }
 
     /// Ends the watch, with a goodbye to the server where that is quick.
@@ -262,6 +273,7 @@ struct Watch {
     events: mpsc::Sender<Event>,
     orders: mpsc::Receiver<Order>,
     temper: Temper,
+    condition: watch::Sender<Condition>,
     /// The server has not refused IDLE.
     may_idle: bool,
     /// This connection has lived for a while, so the next failure is a new one.
@@ -315,6 +327,10 @@ impl Watch {
     }
 
     async fn connect_and_attend(&mut self) -> Result<Stopped, Error> {
+        self.condition.send_modify(|condition| {
+            condition.state = State::Connecting;
+            condition.connections += 1;
+        });
         let mut session = log_in(&self.account, &self.keychain).await?;
         let attended = self.attend(&mut session).await;
         let (commands, octets) = session.traffic();
