@@ -56,7 +56,7 @@ pub struct Charge {
 #[derive(Debug)]
 pub struct Attendant {
     told: mpsc::Receiver<Told>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::UnboundedSender<Order>,
     condition: watch::Receiver<Condition>,
     task: JoinHandle<()>,
 }
@@ -104,9 +104,9 @@ impl Attendant {
         self.condition.clone()
     }
 
-    /// Gives the watch an order. One that comes while many wait is not heard, and repeats what those say.
+    /// Gives the watch an order. A watch that has ended hears nothing, and says so by itself.
     pub fn order(&self, order: Order) {
-        let _ = self.orders.try_send(order);
+        let _ = self.orders.send(order);
     }
 
     /// Ends it, with a goodbye to the server where that is quick.

@@ -95,6 +95,8 @@ struct Entry {
     folders: Option<Spanned<Vec<String>>>,
     #[serde(default = "yes")]
     idle: bool,
+    #[serde(default = "yes")]
+    sweep_junk: bool,
     trusted_authserv_id: Option<Spanned<String>>,
 }
 
@@ -260,19 +262,11 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
         let place = aliases.map_or_else(|| entry.address.span(), Spanned::span);
         (place, error.to_string())
     })?;
-    let folder = match &entry.folders {
-        None => "INBOX".to_owned(),
-        Some(folders) => match folders.get_ref().as_slice() {
-            [folder] if !folder.is_empty() && !folder.chars().any(char::is_control) => {
-                folder.clone()
-            }
-            _ => {
-                return Err((
-                    folders.span(),
-                    "this version watches exactly one folder an account".to_owned(),
-                ));
-            }
-        },
+    let (folder, other_folders) = match &entry.folders {
+        None => ("INBOX".to_owned(), Vec::new()),
+        Some(folders) => {
+            self::folders(folders.get_ref()).map_err(|what| (folders.span(), what.to_owned()))?
+        }
     };
     // Compared as a whole, so blanks around it would keep it from ever matching.
     if let Some(id) = &entry.trusted_authserv_id
@@ -297,6 +291,8 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
         address: entry.address.into_inner(),
         password: entry.password,
         folder,
+        other_folders,
+        sweep_junk: entry.sweep_junk,
         idle: entry.idle,
         policy: Arc::new(Policy {
             from: sender.from.clone(),
@@ -306,6 +302,28 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             usernames,
         }),
     })
+}
+
+/// Most folders of an account: each is opened every half minute.
+const FOLDERS: usize = 20;
+
+/// The folder that is watched, and those that are searched besides.
+fn folders(named: &[String]) -> Result<(String, Vec<String>), &'static str> {
+    let is_name = |name: &String| !name.is_empty() && !name.chars().any(char::is_control);
+    if !named.iter().all(is_name) {
+        return Err("a folder's name is not empty and holds no control characters");
+    }
+    let mut once = named.to_vec();
+    once.sort_unstable();
+    once.dedup();
+    if once.len() < named.len() {
+        return Err("a folder is named twice");
+    }
+    match named.split_first() {
+        Some((first, others)) if others.len() < FOLDERS => Ok((first.clone(), others.to_vec())),
+        Some(_) => Err("at most 20 folders of an account are searched"),
+        None => Err("no folder is named. The first is watched, the others are searched every 30 s"),
+    }
 }
 
 fn place(file: &Path, text: &str, offset: usize, what: String) -> Error {
@@ -402,8 +420,8 @@ usernames = ["*@acme.example"]
                 "config.toml:3:11: an address holds an @, for example \"integration@acme.example\"",
             ),
             (
-                format!("{GOOD}folders = [\"INBOX\", \"Junk\"]\n"),
-                "config.toml:6:11: this version watches exactly one folder an account",
+                format!("{GOOD}folders = [\"INBOX\", \"INBOX\"]\n"),
+                "config.toml:6:11: a folder is named twice",
             ),
             (
                 format!("{GOOD}trusted_authserv_id = \" \"\n"),

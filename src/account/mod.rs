@@ -21,6 +21,10 @@ pub struct Account {
     pub password: Password,
     /// The folder that is watched.
     pub folder: String,
+    /// Folders that are searched besides.
+    pub other_folders: Vec<String>,
+    /// Whether the junk folder is searched while somebody waits.
+    pub sweep_junk: bool,
     /// Whether the server may be asked to announce new mail (RFC 2177); else it is polled.
     pub idle: bool,
     /// Which mails are accepted from it.

@@ -1,6 +1,7 @@
 //! `fetch-token accept ID`: store the token of a mail that was refused, because a person says so.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
@@ -92,7 +93,7 @@ fn is_confirmed(house: &House) -> Result<bool, Failure> {
 }
 
 /// Fetches the mail again.
-async fn fetch(house: &House, account: &Account, entry: &Entry) -> Result<Message, Failure> {
+async fn fetch(house: &House, account: &Arc<Account>, entry: &Entry) -> Result<Message, Failure> {
     let origin = &entry.origin;
     imap::fetch_one(account, &house.keychain, origin)
         .await

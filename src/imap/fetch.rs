@@ -73,6 +73,43 @@ pub struct Found {
     pub rest: Vec<u32>,
     /// The highest UID seen at or after the one searched from.
     pub highest: Option<u32>,
+    /// UIDs of mails that the server names and does not give (`BODY[] NIL`): they are there, and not to be read yet.
+    pub absent: BTreeSet<u32>,
+}
+
+/// Mails that were asked for by UID.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    /// Those that came, by UID.
+    pub(super) messages: Vec<Message>,
+    /// Those that the server names and does not give.
+    pub(super) absent: BTreeSet<u32>,
+}
+
+/// The first octets of mails, by UID.
+#[derive(Debug, Default)]
+struct Parts {
+    there: BTreeMap<u32, Zeroizing<Vec<u8>>>,
+    absent: BTreeSet<u32>,
+}
+
+impl Parts {
+    fn retain(&mut self, is_wanted: impl Fn(u32) -> bool) {
+        self.there.retain(|uid, _| is_wanted(*uid));
+        self.absent.retain(|uid| is_wanted(*uid));
+    }
+
+    fn highest(&self) -> Option<u32> {
+        let there = self.there.keys().next_back();
+        there.max(self.absent.last()).copied()
+    }
+}
+
+/// What a list of mails says, by UID: whether one is worth fetching.
+#[derive(Debug, Default)]
+struct Listed {
+    worth: BTreeMap<u32, bool>,
+    absent: BTreeSet<u32>,
 }
 
 impl<S: Wire> Session<S> {
@@ -88,20 +125,22 @@ impl<S: Wire> Session<S> {
         self.note_searched();
         let mut found = Found::default();
         if (1..=UNSEEN).contains(&new) {
-            let parts = self.fetch_first(&format!("{from}:*"), idling).await?;
-            let parts: BTreeMap<_, _> = parts.into_iter().filter(|(uid, _)| *uid >= from).collect();
-            found.highest = parts.keys().next_back().copied();
-            self.complete_messages(parts, triage, &mut found.messages)
+            let mut parts = self.fetch_first(&format!("{from}:*"), idling).await?;
+            // `n:*` names the last message even where its UID is below n (RFC 3501 §6.4.8).
+            parts.retain(|uid| uid >= from);
+            found.highest = parts.highest();
+            self.complete_messages(parts.there, triage, &mut found.messages)
                 .await?;
+            found.absent = parts.absent;
         } else {
-            let listed = self.list(&format!("{from}:*"), idling, triage).await?;
-            found.highest = listed
-                .keys()
-                .next_back()
-                .copied()
-                .filter(|uid| *uid >= from);
-            found.rest = chosen(&listed, |uid| uid >= from);
-            found.messages = self.fetch_some(&mut found.rest, triage).await?;
+            let mut listed = self.list(&format!("{from}:*"), idling, triage).await?;
+            listed.worth.retain(|uid, _| *uid >= from);
+            listed.absent.retain(|uid| *uid >= from);
+            let highest = listed.worth.keys().next_back();
+            found.highest = highest.max(listed.absent.last()).copied();
+            found.rest = chosen(&listed.worth);
+            found.absent = listed.absent;
+            self.fetch_more(&mut found, triage).await?;
         }
         Ok(found)
     }
@@ -164,11 +203,13 @@ impl<S: Wire> Session<S> {
         let mut found = Found::default();
         let recent: Vec<_> = recent.into_iter().collect();
         for uids in recent.chunks(NAMED) {
-            let listed = self.list(&uid_set(uids), None, triage).await?;
-            let worth = chosen(&listed, |uid| uids.binary_search(&uid).is_ok());
-            found.rest.extend(worth);
+            let mut listed = self.list(&uid_set(uids), None, triage).await?;
+            listed
+                .worth
+                .retain(|uid, _| uids.binary_search(uid).is_ok());
+            found.rest.extend(chosen(&listed.worth));
         }
-        found.messages = self.fetch_some(&mut found.rest, triage).await?;
+        self.fetch_more(&mut found, triage).await?;
         Ok(found)
     }
 
@@ -235,8 +276,8 @@ impl<S: Wire> Session<S> {
         uids: &str,
         idling: Option<Idling>,
         triage: Triage<'_>,
-    ) -> Result<BTreeMap<u32, bool>, Error> {
-        let mut listed = BTreeMap::new();
+    ) -> Result<Listed, Error> {
+        let mut listed = Listed::default();
         let line = format!(
             "UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT)]<0.{HEADER_FIELDS}>)"
         );
@@ -247,16 +288,23 @@ impl<S: Wire> Session<S> {
                 listing(HEADER_FIELDS),
             )
             .await?;
-        self.complete(&sent, COMMAND, |response| {
-            if let Some(Part {
+        self.complete(&sent, COMMAND, |response| match part(response) {
+            Some(Part {
                 uid: Some(uid),
-                octets: Some(header),
+                octets: Octets::There(header),
                 start: 0,
                 ..
-            }) = part(response)
-            {
-                listed.insert(uid, triage(header));
+            }) => {
+                listed.worth.insert(uid, triage(header));
             }
+            Some(Part {
+                uid: Some(uid),
+                octets: Octets::Nil,
+                ..
+            }) => {
+                listed.absent.insert(uid);
+            }
+            _ => {}
         })
         .await?;
         Ok(listed)
@@ -268,26 +316,36 @@ impl<S: Wire> Session<S> {
         &mut self,
         rest: &mut Vec<u32>,
         triage: Triage<'_>,
-    ) -> Result<Vec<Message>, Error> {
-        let mut messages: Vec<Message> = Vec::new();
+    ) -> Result<Fetched, Error> {
+        let mut fetched = Fetched::default();
         let held = |messages: &[Message]| messages.iter().map(|mail| mail.raw.len()).sum::<usize>();
-        while !rest.is_empty() && held(&messages) < HELD {
+        while !rest.is_empty() && held(&fetched.messages) < HELD {
             let uids = rest.split_off(rest.len().saturating_sub(TOGETHER));
             let mut parts = self.fetch_first(&uid_set(&uids), None).await?;
-            parts.retain(|uid, _| uids.contains(uid));
-            self.complete_messages(parts, triage, &mut messages).await?;
+            parts.retain(|uid| uids.contains(&uid));
+            fetched.absent.append(&mut parts.absent);
+            self.complete_messages(parts.there, triage, &mut fetched.messages)
+                .await?;
         }
-        messages.sort_by_key(|mail| mail.uid);
-        Ok(messages)
+        fetched.messages.sort_by_key(|mail| mail.uid);
+        Ok(fetched)
+    }
+
+    /// Replaces the messages of `found` by the next of its rest; says whether there are any.
+    pub(super) async fn fetch_more(
+        &mut self,
+        found: &mut Found,
+        triage: Triage<'_>,
+    ) -> Result<bool, Error> {
+        let mut fetched = self.fetch_some(&mut found.rest, triage).await?;
+        found.messages = fetched.messages;
+        found.absent.append(&mut fetched.absent);
+        Ok(!found.messages.is_empty() || !found.rest.is_empty())
     }
 
     /// The first octets of each mail in the set `uids`.
-    async fn fetch_first(
-        &mut self,
-        uids: &str,
-        idling: Option<Idling>,
-    ) -> Result<BTreeMap<u32, Zeroizing<Vec<u8>>>, Error> {
-        let mut parts = BTreeMap::new();
+    async fn fetch_first(&mut self, uids: &str, idling: Option<Idling>) -> Result<Parts, Error> {
+        let mut parts = Parts::default();
         let line =
             format!("UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{FIRST}>)");
         let allowance = Allowance {
@@ -298,16 +356,24 @@ impl<S: Wire> Session<S> {
         let sent = self
             .begin(idling, Command::new("UID FETCH", line), allowance)
             .await?;
-        self.complete(&sent, COMMAND, |response| {
-            if let Some(Part {
+        self.complete(&sent, COMMAND, |response| match part(response) {
+            Some(Part {
                 uid: Some(uid),
-                octets: Some(octets),
+                octets: Octets::There(octets),
                 start: 0,
                 ..
-            }) = part(response)
-            {
-                parts.insert(uid, Zeroizing::new(octets.to_vec()));
+            }) => {
+                parts.absent.remove(&uid);
+                parts.there.insert(uid, Zeroizing::new(octets.to_vec()));
             }
+            Some(Part {
+                uid: Some(uid),
+                octets: Octets::Nil,
+                ..
+            }) if !parts.there.contains_key(&uid) => {
+                parts.absent.insert(uid);
+            }
+            _ => {}
         })
         .await?;
         Ok(parts)
@@ -353,7 +419,7 @@ impl<S: Wire> Session<S> {
         self.complete(&sent, COMMAND, |response| {
             if let Some(Part {
                 uid: Some(answered),
-                octets: Some(octets),
+                octets: Octets::There(octets),
                 start,
                 ..
             }) = part(response)
@@ -391,9 +457,21 @@ fn listing(literal: usize) -> Allowance {
 struct Part<'a> {
     uid: Option<u32>,
     arrived: Option<Timestamp>,
-    octets: Option<&'a [u8]>,
+    octets: Octets<'a>,
     /// Where in the section `octets` begin.
     start: usize,
+}
+
+/// What a FETCH response says of a section.
+#[derive(Debug, Default)]
+enum Octets<'a> {
+    /// Nothing.
+    #[default]
+    Unsaid,
+    /// That there are none.
+    Nil,
+    /// These.
+    There(&'a [u8]),
 }
 
 fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
@@ -406,7 +484,7 @@ fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
             AttributeValue::Uid(uid) => part.uid = Some(*uid),
             AttributeValue::InternalDate(date) => part.arrived = internal_date(date),
             AttributeValue::BodySection { data, index, .. } => {
-                part.octets = data.as_deref();
+                part.octets = data.as_deref().map_or(Octets::Nil, Octets::There);
                 part.start = index.unwrap_or(0) as usize;
             }
             _ => {}
@@ -426,12 +504,9 @@ pub(super) fn age(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// The UIDs to fetch of a list, lowest first.
-fn chosen(listed: &BTreeMap<u32, bool>, asked_for: impl Fn(u32) -> bool) -> Vec<u32> {
-    listed
-        .iter()
-        .filter(|&(&uid, &worth)| worth && asked_for(uid))
-        .map(|(&uid, _)| uid)
-        .collect()
+fn chosen(worth: &BTreeMap<u32, bool>) -> Vec<u32> {
+    let chosen = worth.iter().filter(|&(_, &worth)| worth);
+    chosen.map(|(&uid, _)| uid).collect()
 }
 
 /// A sequence set (RFC 3501 §9) of sorted UIDs.

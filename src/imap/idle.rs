@@ -36,6 +36,15 @@ impl<S: Wire> Session<S> {
         Ok(true)
     }
 
+    /// Ends `idling` (RFC 2177's DONE).
+    pub(super) async fn end(&mut self, idling: Option<Idling>) -> Result<(), Error> {
+        let Some(Idling(idle)) = idling else {
+            return Ok(());
+        };
+        self.write(DONE, "IDLE").await?;
+        self.complete(&idle, PROMPT, |_| {}).await
+    }
+
     /// Sends a command, ending `idling` in the same write; the answer to DONE is read on the way.
     pub(super) async fn begin(
         &mut self,

@@ -9,6 +9,7 @@ pub mod connect;
 pub mod cursor;
 pub mod error;
 pub mod fetch;
+mod folders;
 pub mod guard;
 pub mod idle;
 pub mod login;

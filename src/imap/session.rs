@@ -8,14 +8,15 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_imap::imap_proto::{Capability, MailboxDatum, Outcome, Response, ResponseCode, Status};
-use base64::Engine as _;
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::condition::Heard;
 use super::error::{Error, ServerText};
+use super::folders::mailbox_name;
 use super::guard::{Allowance, Guard, Violation};
 use super::idle::{DONE, Idling};
 
@@ -36,6 +37,7 @@ pub struct Session<S: Wire> {
     client: async_imap::Client<Guard<S>>,
     commands: u32,
     capabilities: Option<Vec<String>>,
+    heard: Option<(Timestamp, &'static str, Option<ServerText>)>,
     pub(super) folder: Folder,
 }
 
@@ -54,6 +56,8 @@ pub struct Folder {
     pub searched: u32,
     /// `EXISTS` came since the folder was last searched: there may be mail we have not looked at.
     pub announced: bool,
+    /// The server said NO or BAD without being asked: the folder may be another by now.
+    pub is_doubted: bool,
 }
 
 /// A command that was sent and is not answered yet.
@@ -116,6 +120,7 @@ impl<S: Wire> Session<S> {
             client: async_imap::Client::new(Guard::new(wire)),
             commands: 0,
             capabilities: None,
+            heard: None,
             folder: Folder::default(),
         }
     }
@@ -124,6 +129,18 @@ impl<S: Wire> Session<S> {
     #[must_use]
     pub fn traffic(&self) -> (u32, u64) {
         (self.commands, self.client.get_ref().total_received())
+    }
+
+    /// What the server said last: the kind of response and a status's text, never a mail.
+    #[must_use]
+    pub fn heard(&self) -> Option<Heard> {
+        self.heard.as_ref().map(|(at, kind, text)| Heard {
+            at: *at,
+            line: match text {
+                Some(text) => format!("{kind} {text}"),
+                None => (*kind).to_owned(),
+            },
+        })
     }
 
     /// Whether the server offers `capability` (RFC 3501 §7.2.1), asking only where it has not said yet.
@@ -375,14 +392,18 @@ impl<S: Wire> Session<S> {
 
     /// What any response may tell beside answering.
     fn note(&mut self, response: &Response<'_>) -> Result<(), Error> {
+        let (kind, text) = kind_of(response);
+        self.heard = Some((Timestamp::now(), kind, text));
         match response {
             Response::Data {
                 status: Status::Bye,
                 outcome,
             } => return Err(Error::Bye(text_of(outcome))),
-            Response::Data { outcome, .. } | Response::Done { outcome, .. } => {
+            Response::Data { status, outcome } => {
+                self.folder.is_doubted |= matches!(status, Status::No | Status::Bad);
                 self.note_code(outcome);
             }
+            Response::Done { outcome, .. } => self.note_code(outcome),
             Response::Capabilities(offered) => {
                 self.capabilities = Some(offered.iter().map(name_of).collect());
             }
@@ -431,6 +452,35 @@ impl Limit {
     }
 }
 
+/// The kind of a response, and its text where it has one.
+fn kind_of(response: &Response<'_>) -> (&'static str, Option<ServerText>) {
+    match response {
+        Response::Data { status, outcome }
+        | Response::Done {
+            status, outcome, ..
+        } => {
+            let kind = match status {
+                Status::Ok => "OK",
+                Status::No => "NO",
+                Status::Bad => "BAD",
+                Status::PreAuth => "PREAUTH",
+                Status::Bye => "BYE",
+            };
+            (kind, Some(text_of(outcome)))
+        }
+        Response::Continue(_) => ("+", None),
+        Response::Capabilities(_) => ("CAPABILITY", None),
+        Response::Expunge(_) => ("EXPUNGE", None),
+        Response::Fetch(..) => ("FETCH", None),
+        Response::MailboxData(MailboxDatum::Exists(_)) => ("EXISTS", None),
+        Response::MailboxData(MailboxDatum::Recent(_)) => ("RECENT", None),
+        Response::MailboxData(MailboxDatum::Search(_)) => ("SEARCH", None),
+        Response::MailboxData(MailboxDatum::List(_)) => ("LIST", None),
+        Response::MailboxData(MailboxDatum::Flags(_)) => ("FLAGS", None),
+        _ => ("another response", None),
+    }
+}
+
 fn name_of(capability: &Capability<'_>) -> String {
     match capability {
         Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
@@ -467,59 +517,4 @@ pub(super) fn quoted(text: &str) -> Zeroizing<String> {
         "\"{}\"",
         text.replace('\\', "\\\\").replace('"', "\\\"")
     ))
-}
-
-/// A folder's name as the wire wants it: modified UTF-7 (RFC 3501 §5.1.3), quoted.
-fn mailbox_name(folder: &str) -> String {
-    const BASE64: GeneralPurpose = GeneralPurpose::new(
-        &base64::alphabet::IMAP_MUTF7,
-        GeneralPurposeConfig::new().with_encode_padding(false),
-    );
-    fn shift(name: &mut String, run: &mut Vec<u8>) {
-        if !run.is_empty() {
-            name.push('&');
-            name.push_str(&BASE64.encode(&run));
-            name.push('-');
-            run.clear();
-        }
-    }
-    let mut name = String::new();
-    let mut run = Vec::new();
-    for character in folder.chars() {
-        if matches!(character, ' '..='~') {
-            shift(&mut name, &mut run);
-            name.push(character);
-            if character == '&' {
-                name.push('-');
-            }
-        } else {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                run.extend_from_slice(&unit.to_be_bytes());
-            }
-        }
-    }
-    shift(&mut name, &mut run);
-    quoted(&name).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mailbox_name;
-
-    #[test]
-    fn folder_names_are_written_in_modified_utf_7() {
-        // RFC 3501 §5.1.3 gives the third.
-        for (folder, written) in [
-            ("INBOX", r#""INBOX""#),
-            (r#"a"b\c"#, r#""a\"b\\c""#),
-            (
-                "~peter/mail/台北/日本語",
-                r#""~peter/mail/&U,BTFw-/&ZeVnLIqe-""#,
-            ),
-            ("Entwürfe & mehr", r#""Entw&APw-rfe &- mehr""#),
-        ] {
-            assert_eq!(mailbox_name(folder), written);
-        }
-    }
 }

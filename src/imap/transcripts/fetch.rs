@@ -218,7 +218,9 @@ async fn a_mail_with_no_octets_is_no_mail() {
         server.send(mail(12, 101, 9, b"A: b\r\n\r\nc")).await;
         server.send("f2 OK\r\n").await;
     });
-    assert_eq!(uids(&found.expect("mails").messages), [101]);
+    let found = found.expect("mails");
+    assert_eq!(uids(&found.messages), [101]);
+    assert!(found.absent.contains(&100), "it is still to be had");
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +285,11 @@ async fn no_more_is_held_at_once_than_a_few_long_mails() {
             assert!(held <= 8 * LONG, "{held} octets");
             let left = found.rest.len();
             let more = session.fetch_some(&mut found.rest, &any).await;
-            (found.messages.len(), left, more.expect("the others").len())
+            (
+                found.messages.len(),
+                left,
+                more.expect("the others").messages.len(),
+            )
         },
         async {
             server.line().await;

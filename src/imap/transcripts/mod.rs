@@ -12,6 +12,8 @@ mod idle;
 mod limits;
 mod login;
 mod look_back;
+mod watch;
+mod world;
 
 use std::fmt::Write as _;
 use std::pin::Pin;
