@@ -104,6 +104,12 @@ pub enum Command {
     Refused,
     /// Store the token of a mail that was refused, after a look at what failed
     Accept(AcceptArgs),
+    /// Watch every account until ended; SIGHUP reads the configuration again
+    Daemon,
+    /// Show how the daemon's accounts are doing; exit code 4 where no daemon runs
+    Status,
+    /// Have the daemon read its configuration again; a bad one is refused, and the old one stays
+    Reload,
 }
 
 /// `wait`.

@@ -10,3 +10,14 @@ pub(crate) fn here(place: &str) {
     #[cfg(not(debug_assertions))]
     let _ = place;
 }
+
+/// Panics where the environment names this place, in the same builds.
+pub(crate) fn panic_here(place: &str) {
+    #[cfg(debug_assertions)]
+    assert!(
+        std::env::var("FETCH_TOKEN_PANIC_AT").map_or(true, |wanted| wanted != place),
+        "as the test wants"
+    );
+    #[cfg(not(debug_assertions))]
+    let _ = place;
+}

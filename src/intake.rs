@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::crash;
@@ -40,6 +41,8 @@ pub struct Outcome {
     pub origin: Option<Origin>,
     /// What became of it.
     pub fate: Fate,
+    /// The ledger knows, where it is to know; else this is to be tried again, or the mail read again.
+    pub noted: bool,
 }
 
 /// What became of a mail.
@@ -131,7 +134,8 @@ pub enum Mode {
 }
 
 /// What the intake is doing, for the one whose deadline comes in the middle of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Nothing.
     Idle,
@@ -146,7 +150,7 @@ pub enum Step {
 pub struct Intake {
     keychain: Keychain,
     ledger: Ledger,
-    keys: Arc<KeySource>,
+    keys: Mutex<Arc<KeySource>>,
     step: Mutex<Step>,
 }
 
@@ -157,9 +161,14 @@ impl Intake {
         Self {
             keychain,
             ledger,
-            keys,
+            keys: Mutex::new(keys),
             step: Mutex::new(Step::Idle),
         }
+    }
+
+    /// From now on senders are proved by `keys`.
+    pub fn use_keys(&self, keys: Arc<KeySource>) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// What it is doing, or was doing when it was cut off.
@@ -193,6 +202,7 @@ impl Intake {
                     facts,
                     origin,
                     fate,
+                    noted: false,
                 }),
             }
         }
@@ -216,6 +226,7 @@ impl Intake {
                 facts,
                 origin,
                 fate,
+                noted: false,
             });
         }
         if mode == Mode::Store {
@@ -233,7 +244,8 @@ impl Intake {
         // Most mail is no token mail, and costs no DNS.
         let mut judgement = mail::judge(raw, policy, &mail::Unasked, now);
         if let Verdict::Pending(pending) = &judgement.verdict {
-            let keys = self.keys.ask(&pending.keys).await;
+            let source = Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+            let keys = source.ask(&pending.keys).await;
             judgement = mail::judge(raw, policy, &keys, now);
         }
         let fate = match judgement.verdict {
@@ -275,8 +287,10 @@ impl Intake {
     }
 
     /// Puts a mail on the list of the refused or of the pending, or takes it from there. A mail that waited too long
-    /// for its sender's key is refused. What cannot be noted is still announced, so its failure ends nothing.
+    /// for its sender's key is refused. What cannot be noted is still announced, so its failure ends nothing; it says
+    /// so in `noted`.
     async fn remember(&self, outcome: &mut Outcome) {
+        outcome.noted = true;
         let Some(origin) = outcome.origin.clone() else {
             return;
         };
@@ -311,6 +325,7 @@ impl Intake {
         };
         if let Err(error) = noted.await {
             tracing::debug!(%error, "an outcome could not be noted");
+            outcome.noted = false;
         }
     }
 
@@ -328,6 +343,7 @@ impl Intake {
             mut facts,
             origin,
             fate,
+            ..
         } = outcome;
         let fate = match fate {
             Fate::Pending(pending) => match pending.held {
@@ -347,6 +363,7 @@ impl Intake {
             facts,
             origin,
             fate,
+            noted: false,
         };
         self.remember(&mut outcome).await;
         outcome
@@ -372,6 +389,7 @@ impl Intake {
             facts,
             origin: Some(origin),
             fate: Fate::Stored(Box::new(mail)),
+            noted: false,
         };
         self.remember(&mut outcome).await;
         Ok(outcome)

@@ -16,6 +16,7 @@
 //! - [`intake`] is the one function that every command's mails go through.
 //! - [`attendant`] attends one account: what the watch finds goes through the intake, and what became of it is told
 //!   as [`news`], which holds [`receipt`]s.
+//! - [`daemon`] attends every account all the time, and shares its watches with the commands.
 //! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
 //! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
 //! - [`dns`] gets the keys that prove a sender.
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 mod crash;
+pub mod daemon;
 pub mod dns;
 mod hardening;
 pub mod imap;

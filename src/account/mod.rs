@@ -11,7 +11,7 @@ use crate::keychain::Keychain;
 use crate::mail::Policy;
 
 /// One mailbox that token mails come to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Account {
     /// Its address, which is its login name.
     pub address: String,

@@ -4,9 +4,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::announce::object;
-use super::waiting::{Begin, Progress, Wait};
+use super::waiting::{Progress, Wait};
 use super::{Exit, Failure, House, select};
 use crate::cli::ArmArgs;
+use crate::daemon::protocol::Begin;
 
 pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.timeout;
@@ -14,13 +15,14 @@ pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
     let account = select::account(&config, args.account.as_deref(), args.username.as_deref())?;
     let mut wait = Wait::start(
         house,
-        &config,
+        config,
         account,
         args.username,
         false,
         deadline,
         Begin::Now,
-    )?;
+    )
+    .await?;
     loop {
         match wait.progress(deadline).await? {
             Progress::Armed(cursor) => {
@@ -33,7 +35,7 @@ pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
             }
             Progress::Token => {}
             Progress::Deadline => {
-                let failure = wait.no_token();
+                let failure = wait.no_token().await;
                 wait.stop().await;
                 return Err(failure);
             }

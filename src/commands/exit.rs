@@ -138,7 +138,9 @@ impl From<ledger::Error> for Failure {
     fn from(error: ledger::Error) -> Self {
         let exit = match error {
             ledger::Error::Damaged { .. } => Exit::Unexpected,
-            ledger::Error::Io { .. } | ledger::Error::Held(_) => Exit::Pending,
+            ledger::Error::Io { .. } | ledger::Error::Held(_) | ledger::Error::Full(_) => {
+                Exit::Pending
+            }
         };
         Self::new(exit, error.to_string())
     }

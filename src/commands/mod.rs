@@ -3,22 +3,28 @@
 mod accept;
 pub mod announce;
 mod arm;
+mod daemon;
 mod exit;
 mod extract;
 mod forget;
 mod get;
 mod list;
 mod refused;
+mod reload;
 mod run;
 mod select;
 mod signal;
+mod source;
+mod status;
 mod wait;
 mod waiting;
 
 pub use exit::{Exit, Failure};
 
-use crate::cli::{Cli, Command, Global};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use crate::cli::{Cli, Command, Global};
 
 use crate::config::{self, Config, KeysFrom};
 use crate::dns::KeySource;
@@ -38,19 +44,35 @@ struct House {
 impl House {
     /// Reads the configuration, for the commands that need one.
     fn config(&self) -> Result<Config, Failure> {
-        let file = match &self.global.config {
-            Some(file) => file.clone(),
-            None => config::default_file()?,
-        };
-        Ok(Config::read(&file)?)
+        Ok(Config::read(&self.config_file()?)?)
     }
 
-    fn ledger() -> Result<Ledger, Failure> {
+    fn config_file(&self) -> Result<PathBuf, Failure> {
+        match &self.global.config {
+            Some(file) => Ok(file.clone()),
+            None => Ok(config::default_file()?),
+        }
+    }
+
+    fn state_directory() -> Result<PathBuf, Failure> {
         let directories = config::directories()?;
         let state = directories
             .state_dir()
             .unwrap_or_else(|| directories.data_local_dir());
-        Ok(Ledger::at(state.to_owned()))
+        Ok(state.to_owned())
+    }
+
+    /// Where the daemon's socket lies.
+    fn runtime_directory() -> Result<PathBuf, Failure> {
+        let directories = config::directories()?;
+        match directories.runtime_dir() {
+            Some(runtime) => Ok(runtime.to_owned()),
+            None => Self::state_directory(),
+        }
+    }
+
+    fn ledger() -> Result<Ledger, Failure> {
+        Ok(Ledger::at(Self::state_directory()?))
     }
 
     /// The way in for mails, with keys from where the command line, else the configuration says.
@@ -80,6 +102,8 @@ pub async fn dispatch(cli: Cli) -> i32 {
         global: cli.global,
         announcer,
     };
+    // It has signals of its own.
+    let is_daemon = matches!(cli.command, Command::Daemon);
     let work = async {
         match cli.command {
             Command::Wait(args) => wait::wait(&house, args).await,
@@ -91,12 +115,15 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Extract(args) => extract::extract(&house, args).await,
             Command::Refused => refused::refused(&house),
             Command::Accept(args) => accept::accept(&house, args).await,
+            Command::Status => status::status(&house).await,
+            Command::Reload => reload::reload(&house).await,
+            Command::Daemon => daemon::daemon(&house).await,
         }
     };
     // What a signal interrupts is taken up by the next call: the ledger holds the intent, the mailbox the mail.
     let result = tokio::select! {
         result = work => result,
-        signal = signal::ended() => Err(Failure::new(Exit::Signal(signal), "ended by a signal")),
+        signal = signal::ended(), if !is_daemon => Err(Failure::new(Exit::Signal(signal), "ended by a signal")),
     };
     match result {
         Ok(exit) => exit.code(),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
-use super::waiting::{Begin, Progress, Wait};
+use super::waiting::{Progress, Wait};
 use super::{Exit, Failure, House, select};
 use crate::cli::RunArgs;
+use crate::daemon::protocol::Begin;
 
 /// How long a failing tool's mail is still waited for: it may have pressed the button first.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
@@ -27,19 +28,20 @@ pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
     )?;
     let mut wait = Wait::start(
         house,
-        &config,
+        config,
         account,
         args.username,
         args.waiting.print,
         deadline,
         Begin::Now,
-    )?;
+    )
+    .await?;
     // A reset kills the old token: without a keychain for the new one it must not begin. Both take their time
     // on another machine or process, so they go side by side.
     let (armed, probed) = tokio::join!(armed(&mut wait, deadline), house.keychain.probe());
     probed?;
     if !armed? {
-        let failure = wait.no_token();
+        let failure = wait.no_token().await;
         wait.stop().await;
         return Err(failure);
     }
@@ -91,7 +93,7 @@ async fn attend(
                         return Err(tool_failed(status, true));
                     }
                     house.announcer.say("The tool failed. Looking whether it reset the token before that.");
-                    wait.search_now();
+                    wait.search_now().await;
                     until = deadline.min(Instant::now() + AFTER_FAILURE);
                 }
                 continue;
@@ -116,13 +118,13 @@ async fn attend(
             Progress::Deadline => {
                 return Err(match ended {
                     Some(status) if !status.success() => tool_failed(status, has_token),
-                    Some(_) => wait.no_token(),
+                    Some(_) => wait.no_token().await,
                     None => {
                         let status = tool.end().await;
                         if has_token {
                             too_long(status)
                         } else {
-                            wait.no_token()
+                            wait.no_token().await
                         }
                     }
                 });

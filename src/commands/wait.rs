@@ -2,9 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::waiting::{Begin, Progress, Wait};
+use super::waiting::{Progress, Wait};
 use super::{Exit, Failure, House, select};
 use crate::cli::WaitArgs;
+use crate::daemon::protocol::Begin;
 
 pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.waiting.timeout;
@@ -35,13 +36,14 @@ pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure>
     };
     let mut wait = Wait::start(
         house,
-        &config,
+        config,
         account,
         args.username,
         args.waiting.print,
         deadline,
         start,
-    )?;
+    )
+    .await?;
     loop {
         match wait.progress(deadline).await? {
             Progress::Armed(_) => {}
@@ -50,7 +52,7 @@ pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure>
                 return Ok(Exit::Done);
             }
             Progress::Deadline => {
-                let failure = wait.no_token();
+                let failure = wait.no_token().await;
                 wait.stop().await;
                 return Err(failure);
             }

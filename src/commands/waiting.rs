@@ -1,19 +1,18 @@
 //! Waiting for a token: what `wait` and `run` have in common.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout_at};
 
+use super::source::Source;
 use super::{Exit, Failure, House, get};
 use crate::account::Account;
-use crate::attendant::{Attendant, Charge, Start, Told};
 use crate::config::Config;
-use crate::imap::{Cursor, Order, Temper};
-use crate::intake::{Intake, Step};
+use crate::daemon::protocol::Begin;
+use crate::imap::Cursor;
+use crate::intake::Step;
 use crate::keychain::TOKEN_SERVICE;
-use crate::ledger::{List, Origin};
 use crate::news::News;
 use crate::receipt::{Event, Receipt};
 
@@ -29,8 +28,10 @@ pub(super) struct Wait<'a> {
     username: Option<String>,
     print: bool,
     deadline: Instant,
-    intake: Arc<Intake>,
-    attendant: Attendant,
+    source: Source,
+    /// Kept for a watch of our own, should the daemon go away.
+    config: Config,
+    begin: Begin,
     /// The watch works now.
     is_sound: bool,
     /// The last trouble, so that the same is not said every few seconds.
@@ -39,17 +40,6 @@ pub(super) struct Wait<'a> {
     refused: Option<String>,
     /// Token mails that cannot be judged or stored yet.
     pending: Vec<Receipt>,
-}
-
-/// Where a wait begins.
-#[derive(Debug, Clone)]
-pub(super) enum Begin {
-    /// At what arrived within this time before now, and with what waits since earlier calls.
-    Within(Duration),
-    /// At this place.
-    From(Cursor),
-    /// At what arrives from now on.
-    Now,
 }
 
 /// What happened while waiting.
@@ -64,44 +54,27 @@ pub(super) enum Progress {
 
 impl<'a> Wait<'a> {
     /// Begins to watch.
-    pub(super) fn start(
+    pub(super) async fn start(
         house: &'a House,
-        config: &Config,
+        config: Config,
         account: Arc<Account>,
         username: Option<String>,
         print: bool,
         deadline: Instant,
-        start: Begin,
+        begin: Begin,
     ) -> Result<Self, Failure> {
-        let intake = Arc::new(house.intake(config)?);
-        let pending = match start {
-            Begin::Within(_) => pending(&account),
-            // Who takes a cursor asks for what comes after it.
-            Begin::From(_) | Begin::Now => Vec::new(),
-        };
         house
             .announcer
             .spin(&format!("watching {}", account.address), deadline);
-        let attendant = Attendant::start(Charge {
-            account: Arc::clone(&account),
-            keychain: house.keychain.clone(),
-            intake: Arc::clone(&intake),
-            start: match start {
-                Begin::Within(window) => Start::within(window),
-                Begin::From(cursor) => Start::from(cursor),
-                Begin::Now => Start::now(),
-            },
-            pending,
-            temper: Temper::Waiting,
-        });
         Ok(Self {
-            attendant,
+            source: Source::find(house, &config, &account, &begin).await?,
             house,
+            config,
             account,
             username,
             print,
             deadline,
-            intake,
+            begin,
             is_sound: false,
             trouble: None,
             refused: None,
@@ -113,15 +86,12 @@ impl<'a> Wait<'a> {
     pub(super) async fn progress(&mut self, until: Instant) -> Result<Progress, Failure> {
         let until = until.min(self.deadline);
         loop {
-            let Ok(told) = timeout_at(until, self.attendant.next()).await else {
+            let Ok(news) = timeout_at(until, self.source.next()).await else {
                 return Ok(Progress::Deadline);
             };
-            let news = match told {
-                Some(Told::News(news, _)) => news,
-                Some(Told::Looked { .. } | Told::Moved(_)) => continue,
-                None => {
-                    return Err(Failure::new(Exit::Unexpected, "the watch broke off"));
-                }
+            let Some(news) = news else {
+                self.go_on_alone()?;
+                continue;
             };
             if let Some(progress) = self.hear(news).await? {
                 return Ok(progress);
@@ -129,11 +99,28 @@ impl<'a> Wait<'a> {
         }
     }
 
+    /// The daemon went away, or was never asked: goes on with a watch of our own.
+    fn go_on_alone(&mut self) -> Result<(), Failure> {
+        if !self.source.is_daemon() {
+            return Err(Failure::new(Exit::Unexpected, "the watch broke off"));
+        }
+        self.house
+            .announcer
+            .detail("The daemon went away, or hangs. Going on with a connection of our own.");
+        self.is_sound = false;
+        self.source = Source::own(self.house, &self.config, &self.account, &self.begin)?;
+        Ok(())
+    }
+
     async fn hear(&mut self, news: News) -> Result<Option<Progress>, Failure> {
         match news {
             News::Armed { cursor, idle } => {
                 self.is_sound = true;
                 self.trouble = None;
+                if matches!(self.begin, Begin::Now) {
+                    // Whatever breaks off later, what arrives after this is asked for.
+                    self.begin = Begin::From(cursor.clone());
+                }
                 self.house.announcer.detail(&format!(
                     "Watching {} in {} ({}).",
                     cursor.folder,
@@ -223,19 +210,19 @@ impl<'a> Wait<'a> {
     }
 
     /// Searches without waiting for the server.
-    pub(super) fn search_now(&self) {
-        self.attendant.order(Order::Search);
+    pub(super) async fn search_now(&mut self) {
+        self.source.search_now().await;
     }
 
     /// Ends the watch.
     pub(super) async fn stop(self) {
         self.house.announcer.stop_spinning();
-        self.attendant.stop().await;
+        self.source.stop().await;
     }
 
     /// Why there is no token at the deadline.
-    pub(super) fn no_token(&self) -> Failure {
-        match self.intake.step() {
+    pub(super) async fn no_token(&mut self) -> Failure {
+        match self.source.step().await {
             Step::Idle => {}
             Step::Judging => {
                 return Failure::new(
@@ -287,20 +274,4 @@ impl<'a> Wait<'a> {
             ),
         )
     }
-}
-
-/// Mails of the account that wait to be judged or stored since an earlier call. A list that cannot be read keeps
-/// nobody from waiting for what is new.
-fn pending(account: &Account) -> Vec<Origin> {
-    let entries = House::ledger()
-        .ok()
-        .and_then(|ledger| ledger.unsettled(List::Pending).ok())
-        .unwrap_or_default();
-    entries
-        .into_iter()
-        .map(|entry| entry.origin)
-        .filter(|origin| {
-            origin.account.eq_ignore_ascii_case(&account.address) && origin.folder == account.folder
-        })
-        .collect()
 }

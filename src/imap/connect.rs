@@ -46,6 +46,18 @@ pub struct Endpoint {
     pub authorities: Vec<Certificate>,
 }
 
+/// The same place, reached in the same way, with the same authorities.
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        let authorities = |endpoint: &Self| -> Vec<Option<Vec<u8>>> {
+            let all = endpoint.authorities.iter();
+            all.map(|authority| authority.to_der().ok()).collect()
+        };
+        (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
+            && authorities(self) == authorities(other)
+    }
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({}:{}, {:?})", self.host, self.port, self.tls)

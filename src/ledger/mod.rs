@@ -3,8 +3,10 @@
 //! One small JSON file, replaced atomically, under a lock that also covers the keychain write between intent and
 //! commit: two processes that see two mails store the newer one last, whoever comes first.
 
+mod cursors;
 mod unsettled;
 
+pub use cursors::Cursors;
 pub use unsettled::{Entry, List};
 
 use std::collections::BTreeMap;
@@ -56,6 +58,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The list of pending mails is full. None is dropped for another.
+    #[error("{} holds as many pending mails as it may. Look at what keeps them with `fetch-token status`", .0.display())]
+    Full(PathBuf),
     /// Another process holds it.
     #[error("another fetch-token has held the ledger {} for {} s. Look whether it waits for a keychain prompt", .0.display(), LOCK.as_secs())]
     Held(PathBuf),
@@ -243,6 +248,12 @@ impl Ledger {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
+    }
+
+    /// Makes the directory that a file is to lie in.
+    fn make_directory_for(&self, name: &str) -> Result<(), Error> {
+        let made = self.make_directory();
+        made.map_err(|error| failed(&self.directory.join(name), "written", &error))
     }
 
     fn make_directory(&self) -> io::Result<()> {

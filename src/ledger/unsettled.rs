@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Error, Ledger, Locked, Origin};
 use crate::mail::Proof;
 
-/// Most entries a list keeps; the oldest go first. Anybody who can send mail can fill the list of the refused.
+/// Most entries a list keeps. Anybody who can send mail can fill the list of the refused, where the oldest go first;
+/// of the pending none goes, and the one too many is not taken.
 const MOST: usize = 1_000;
 
 /// How long an entry is kept: a quarter's worth of accidents.
@@ -80,7 +81,7 @@ impl Ledger {
 }
 
 impl Locked<'_> {
-    /// Puts a mail on a list; one that is there already keeps the time it was seen first.
+    /// Puts a mail on a list, if there is room; one that is there already keeps the time it was seen first.
     pub fn note(&self, list: List, mut entry: Entry) -> Result<Timestamp, Error> {
         let mut entries = self.ledger.unsettled(list)?;
         if let Some(place) = entries
@@ -88,6 +89,9 @@ impl Locked<'_> {
             .position(|known| known.origin == entry.origin)
         {
             entry.seen = entries.remove(place).seen;
+        }
+        if list == List::Pending && entries.len() >= MOST {
+            return Err(Error::Full(self.ledger.directory.join(list.file())));
         }
         let seen = entry.seen;
         let now = Timestamp::now();

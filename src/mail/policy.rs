@@ -13,7 +13,7 @@ pub const DEFAULT_FROM: [&str; 3] = [
 pub const DEFAULT_DOMAINS: [&str; 2] = ["salesforce.com", "salesforcedevs.com"];
 
 /// Which senders, recipients and usernames are allowed. The proof of the sender is always demanded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// The From addresses that may send tokens; compared without ASCII case.
     pub from: Vec<String>,
@@ -54,7 +54,7 @@ impl Policy {
 }
 
 /// Whom a mail must be addressed to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Recipients {
     /// Anybody.
     Any,
@@ -65,7 +65,7 @@ pub enum Recipients {
 impl Recipients {
     /// An account's address and its aliases; aliases may be globs.
     pub fn of(addresses: &[String]) -> Result<Self, GlobError> {
-        globs(addresses).map(|set| Self::Of(AddressGlobs(set)))
+        Globs::of(addresses).map(|globs| Self::Of(AddressGlobs(globs)))
     }
 
     /// Whether the address is one of these, without case. A plus-tag counts: `a+tag@d` is `a@d` (RFC 5233 practice).
@@ -73,9 +73,9 @@ impl Recipients {
     pub fn admits(&self, address: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Of(AddressGlobs(set)) => {
-                set.is_match(address)
-                    || untagged(address).is_some_and(|address| set.is_match(address))
+            Self::Of(AddressGlobs(globs)) => {
+                globs.set.is_match(address)
+                    || untagged(address).is_some_and(|address| globs.set.is_match(address))
             }
         }
     }
@@ -88,12 +88,12 @@ fn untagged(address: &str) -> Option<String> {
 }
 
 /// The compiled globs of [`Recipients::Of`].
-#[derive(Clone, Debug)]
-pub struct AddressGlobs(GlobSet);
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddressGlobs(Globs);
 
 /// Which usernames' tokens may come; compared without ASCII case.
-#[derive(Clone, Debug)]
-pub struct UsernameGlobs(Option<GlobSet>);
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsernameGlobs(Option<Globs>);
 
 impl UsernameGlobs {
     /// Every username, as `["*"]` says in the configuration.
@@ -104,13 +104,15 @@ impl UsernameGlobs {
 
     /// Compiles the configured globs; `*` stands for any characters, `/` and `@` among them.
     pub fn of(patterns: &[String]) -> Result<Self, GlobError> {
-        globs(patterns).map(|set| Self(Some(set)))
+        Globs::of(patterns).map(|globs| Self(Some(globs)))
     }
 
     /// Whether the username is allowed.
     #[must_use]
     pub fn admits(&self, username: &str) -> bool {
-        self.0.as_ref().is_none_or(|set| set.is_match(username))
+        self.0
+            .as_ref()
+            .is_none_or(|globs| globs.set.is_match(username))
     }
 }
 
@@ -124,23 +126,43 @@ pub struct GlobError {
     pub message: String,
 }
 
-fn globs(patterns: &[String]) -> Result<GlobSet, GlobError> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern)
-            .literal_separator(false)
-            .case_insensitive(true)
-            .build()
-            .map_err(|error| GlobError {
-                pattern: pattern.clone(),
-                message: error.kind().to_string(),
-            })?;
-        set.add(glob);
+/// Globs as the user wrote them, and compiled.
+#[derive(Clone, Debug)]
+struct Globs {
+    patterns: Vec<String>,
+    set: GlobSet,
+}
+
+/// What was written the same matches the same.
+impl PartialEq for Globs {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns == other.patterns
     }
-    set.build().map_err(|error| GlobError {
-        pattern: patterns.join(", "),
-        message: error.kind().to_string(),
-    })
+}
+
+impl Globs {
+    fn of(patterns: &[String]) -> Result<Self, GlobError> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            let glob = GlobBuilder::new(pattern)
+                .literal_separator(false)
+                .case_insensitive(true)
+                .build()
+                .map_err(|error| GlobError {
+                    pattern: pattern.clone(),
+                    message: error.kind().to_string(),
+                })?;
+            set.add(glob);
+        }
+        let set = set.build().map_err(|error| GlobError {
+            pattern: patterns.join(", "),
+            message: error.kind().to_string(),
+        })?;
+        Ok(Self {
+            patterns: patterns.to_vec(),
+            set,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
+//! * [`Daemon`]: `fetch-token daemon` on a stage, armed;
 //! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
 //! * [`Dns`]: a name server that tells the truth, nothing, or lies.
 //!
@@ -21,6 +22,7 @@
 
 mod ca;
 mod command;
+mod daemon;
 mod dns;
 mod dovecot;
 mod front;
@@ -35,6 +37,7 @@ mod stage;
 
 pub use ca::{Ca, Identity};
 pub use command::{Output, Program, Running};
+pub use daemon::Daemon;
 pub use dns::{Dns, Manner};
 pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,

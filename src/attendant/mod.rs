@@ -3,19 +3,23 @@
 //! It runs in a task of its own. Who listens may stop listening at any instant; a mail that is being stored then is
 //! stored to the end, or found again by the next call.
 
+mod waiting;
+
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::account::Account;
+use crate::crash;
 use crate::imap::{Condition, Cursor, Event, Message, Order, Temper, Watcher};
-use crate::intake::{self, Fate, Incoming, Intake, Mode, Outcome};
+use crate::intake::{Fate, Incoming, Intake, Mode, Outcome};
 use crate::keychain::Keychain;
-use crate::ledger::Origin;
+use crate::ledger::{Ledger, List, Origin};
 use crate::news::{News, Whence};
 use crate::receipt::Receipt;
+use waiting::Waiting;
 
 pub use crate::imap::Start;
 
@@ -31,8 +35,20 @@ pub enum Told {
         /// What arrives after this is found by the watch.
         cursor: Cursor,
     },
-    /// Every mail of that folder before this place was taken in.
+    /// Every mail of that folder before this place was taken in, and what waits of them is in the ledger.
     Moved(Cursor),
+}
+
+/// Mails of the account that wait to be judged or stored since earlier. A list that cannot be read keeps nobody from
+/// watching for what is new.
+#[must_use]
+pub fn pending(account: &Account, ledger: &Ledger) -> Vec<Origin> {
+    let entries = ledger.unsettled(List::Pending).unwrap_or_default();
+    entries
+        .into_iter()
+        .map(|entry| entry.origin)
+        .filter(|origin| origin.account.eq_ignore_ascii_case(&account.address))
+        .collect()
 }
 
 /// How an account is attended.
@@ -58,6 +74,7 @@ pub struct Attendant {
     told: mpsc::Receiver<Told>,
     orders: mpsc::UnboundedSender<Order>,
     condition: watch::Receiver<Condition>,
+    hurry: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -76,19 +93,22 @@ impl Attendant {
         );
         let orders = watcher.orders();
         let condition = watcher.condition();
+        let hurry = Arc::new(Notify::new());
         let attending = Attending {
             account: charge.account,
             store: charge.keychain.name(),
             intake: charge.intake,
             tell,
-            waiting: Vec::new(),
-            tries: 0,
-            again_at: Instant::now(),
+            orders: orders.clone(),
+            hurry: Arc::clone(&hurry),
+            waiting: Waiting::new(),
+            moved: Vec::new(),
         };
         Self {
             told,
             orders,
             condition,
+            hurry,
             task: tokio::spawn(attending.run(watcher)),
         }
     }
@@ -107,6 +127,11 @@ impl Attendant {
     /// Gives the watch an order. A watch that has ended hears nothing, and says so by itself.
     pub fn order(&self, order: Order) {
         let _ = self.orders.send(order);
+    }
+
+    /// Tries what waits without a pause: somebody waits for it.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// Ends it, with a goodbye to the server where that is quick.
@@ -130,10 +155,11 @@ struct Attending {
     store: &'static str,
     intake: Arc<Intake>,
     tell: mpsc::Sender<Told>,
-    /// Mails that could not be judged or stored yet.
-    waiting: Vec<Outcome>,
-    tries: u32,
-    again_at: Instant,
+    orders: mpsc::UnboundedSender<Order>,
+    hurry: Arc<Notify>,
+    waiting: Waiting,
+    /// Places that may be told once what waits is noted: the last of each folder.
+    moved: Vec<Cursor>,
 }
 
 impl Attending {
@@ -148,9 +174,16 @@ impl Attending {
 
     async fn attend(&mut self, watcher: &mut Watcher) -> Stopped {
         loop {
+            let next_at = self.waiting.next_at();
             let done = tokio::select! {
                 event = watcher.next() => self.hear(event).await,
-                () = sleep_until(self.again_at), if !self.waiting.is_empty() => self.try_again().await,
+                () = sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
+                    self.try_again().await
+                }
+                () = self.hurry.notified() => {
+                    self.waiting.hurry();
+                    Ok(())
+                }
             };
             if done.is_err() {
                 return Stopped;
@@ -163,14 +196,19 @@ impl Attending {
             Event::Armed { cursor, idle } => self.news(News::Armed { cursor, idle }).await,
             Event::Mail { mails, whence } => self.take(&mails, whence).await,
             Event::Looked { look, cursor } => self.say(Told::Looked { look, cursor }).await,
-            Event::Moved(cursor) => self.say(Told::Moved(cursor)).await,
+            Event::Moved(cursor) => {
+                self.moved.retain(|known| known.folder != cursor.folder);
+                self.moved.push(cursor);
+                self.move_on().await
+            }
             Event::Gone(origins) => {
                 for origin in origins {
+                    self.waiting.remove(Some(&origin));
                     self.intake.forget_pending(&origin).await;
                     self.say(Told::News(News::Gone(origin), Whence::Waited))
                         .await?;
                 }
-                Ok(())
+                self.move_on().await
             }
             Event::Trouble { error, again_in } => self.news(News::trouble(&error, again_in)).await,
             Event::Failed(error) => {
@@ -180,7 +218,19 @@ impl Attending {
         }
     }
 
+    /// Tells how far everything was taken in, unless something that waits is in no ledger: the next process would not
+    /// find it.
+    async fn move_on(&mut self) -> Result<(), Stopped> {
+        if self.waiting.is_noted() {
+            for cursor in std::mem::take(&mut self.moved) {
+                self.say(Told::Moved(cursor)).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, mails: &[Message], whence: Whence) -> Result<(), Stopped> {
+        crash::panic_here(&format!("took from {}", self.account.address));
         let incoming = mails
             .iter()
             .map(|message| Incoming {
@@ -197,34 +247,37 @@ impl Attending {
             .intake
             .take(incoming, &self.account.policy, Mode::Store)
             .await;
-        let before = self.waiting.len();
         for outcome in outcomes {
-            self.tell_of(&outcome, whence).await?;
-            if matches!(outcome.fate, Fate::Pending(_)) {
-                self.waiting.retain(|known| known.origin != outcome.origin);
-                self.waiting.push(outcome);
+            let has_waited = self.waiting.remove(outcome.origin.as_ref());
+            let is_pending = matches!(outcome.fate, Fate::Pending(_));
+            // One that was fetched again and still waits is no news.
+            if !(has_waited && is_pending && whence == Whence::Waited) {
+                self.tell_of(&outcome, whence).await?;
+            }
+            if Waiting::concerns(&outcome) {
+                self.waiting.add(outcome);
             }
         }
-        if self.waiting.len() > before {
-            self.tries = 0;
-            self.again_at = Instant::now() + intake::pause(0);
-        }
-        Ok(())
+        self.move_on().await
     }
 
-    /// Tries what could not be judged or stored again.
+    /// Tries one of those again that could not be judged, stored or noted.
     async fn try_again(&mut self) -> Result<(), Stopped> {
-        self.tries = self.tries.saturating_add(1);
-        self.again_at = Instant::now() + intake::pause(self.tries);
-        for outcome in std::mem::take(&mut self.waiting) {
+        let (next, again) = self.waiting.due();
+        if let Some(outcome) = next {
+            let was_pending = matches!(outcome.fate, Fate::Pending(_));
             let outcome = self.intake.again(outcome, &self.account.policy).await;
-            if matches!(outcome.fate, Fate::Pending(_)) {
-                self.waiting.push(outcome);
-            } else {
+            if was_pending && !matches!(outcome.fate, Fate::Pending(_)) {
                 self.tell_of(&outcome, Whence::Waited).await?;
             }
+            if Waiting::concerns(&outcome) {
+                self.waiting.put_back(outcome);
+            }
         }
-        Ok(())
+        if !again.is_empty() {
+            let _ = self.orders.send(Order::Again(again));
+        }
+        self.move_on().await
     }
 
     async fn tell_of(&self, outcome: &Outcome, whence: Whence) -> Result<(), Stopped> {

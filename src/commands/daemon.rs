@@ -1,0 +1,31 @@
+//! `fetch-token daemon`: every account attended until a signal ends it.
+
+use super::{Exit, Failure, House};
+use crate::daemon::{Lock, Source, Supervisor, lock};
+
+pub(super) async fn daemon(house: &House) -> Result<Exit, Failure> {
+    let source = Source {
+        file: house.config_file()?,
+        dkim_keys: house.global.dkim_keys.clone(),
+    };
+    let _lock = Lock::take(&House::state_directory()?)?;
+    let usage = |message| Failure::new(Exit::Usage, message);
+    let supervisor = Supervisor::start(
+        source,
+        house.keychain.clone(),
+        House::ledger()?,
+        &House::runtime_directory()?,
+    );
+    supervisor.map_err(usage)?.run().await;
+    Ok(Exit::Done)
+}
+
+impl From<lock::Error> for Failure {
+    fn from(error: lock::Error) -> Self {
+        let exit = match error {
+            lock::Error::Held(_) => Exit::Usage,
+            lock::Error::Io { .. } => Exit::Pending,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,215 @@
+//! The daemon's side of the socket: bounded in connections, lines and time, so that no client slows the watch down.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, split};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::keeper::{Ask, Health};
+use super::lines::{Incoming, Outgoing};
+use super::protocol::{
+    Account, Answer, Begin, Configuration, Greeting, Opening, Prompt, Request, Settled, Stored,
+    VERSION, mismatch,
+};
+use super::socket::Listener;
+use crate::ledger::{Ledger, List, State};
+
+/// Most clients at once. A person has some terminals, a machine some scripts.
+const CLIENTS: usize = 64;
+
+/// Most answers that wait for a client to read them; one that is further behind does not read.
+const BEHIND: usize = 64;
+
+/// How long a keeper may take to answer: it never does anything slow itself.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Pause after an accept that failed, which will fail again at once (no more file descriptors).
+const REFUSED: Duration = Duration::from_millis(100);
+
+/// Who asks for the configuration to be read again, and hears what came of it.
+pub(super) type Reload = oneshot::Sender<Result<(), String>>;
+
+/// What clients are served from.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) ledger: Ledger,
+    pub(super) config: Mutex<Configuration>,
+    pub(super) keepers: Mutex<BTreeMap<String, mpsc::Sender<Ask>>>,
+    pub(super) reloads: mpsc::Sender<Reload>,
+    pub(super) looks: AtomicU64,
+}
+
+impl Hub {
+    fn config(&self) -> Configuration {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.clone()
+    }
+
+    /// From now on the daemon goes by this configuration.
+    pub(super) fn goes_by(&self, config: Configuration) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    fn all_keepers(&self) -> Vec<mpsc::Sender<Ask>> {
+        let keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        keepers.values().cloned().collect()
+    }
+
+    fn keeper(&self, address: &str) -> Option<mpsc::Sender<Ask>> {
+        let keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        keepers.get(&address.to_ascii_lowercase()).cloned()
+    }
+}
+
+/// Serves clients for ever.
+pub(super) async fn serve(mut listener: Listener, hub: Arc<Hub>) {
+    let room = Arc::new(Semaphore::new(CLIENTS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a client could not be accepted");
+                sleep(REFUSED).await;
+                continue;
+            }
+        };
+        // One too many is let go without a word, and helps itself.
+        if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
+            let hub = Arc::clone(&hub);
+            tokio::spawn(async move {
+                if let Err(error) = attend(stream, &hub).await {
+                    tracing::debug!(%error, "a client was let go");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn attend<S: AsyncRead + AsyncWrite>(stream: S, hub: &Hub) -> io::Result<()> {
+    let (read, write) = split(stream);
+    let (mut incoming, mut outgoing) = (Incoming::new(read), Outgoing::new(write));
+    let config = hub.config();
+    outgoing
+        .send(&Greeting {
+            protocol: VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config,
+        })
+        .await?;
+    let Some(opening) = incoming.soon::<Opening>().await? else {
+        return Ok(());
+    };
+    if let Some(sentence) = mismatch(VERSION, env!("CARGO_PKG_VERSION"), opening.protocol) {
+        return outgoing.send(&Answer::Refused(sentence)).await;
+    }
+    match opening.request {
+        Request::Status => status(&mut outgoing, hub).await,
+        Request::Reload => {
+            let (tell, told) = oneshot::channel();
+            let _ = hub.reloads.send(tell).await;
+            let answer = match told.await {
+                Ok(Ok(())) => Answer::Done,
+                Ok(Err(sentence)) => Answer::Refused(sentence),
+                Err(_) => Answer::Refused("the daemon is ending".to_owned()),
+            };
+            outgoing.send(&answer).await
+        }
+        Request::Watch { account, begin } => {
+            let Some(keeper) = hub.keeper(&account) else {
+                let sentence = format!("the daemon does not attend {account}");
+                return outgoing.send(&Answer::Refused(sentence)).await;
+            };
+            let look = hub.looks.fetch_add(1, Ordering::Relaxed);
+            let watched = watch(&mut incoming, &mut outgoing, &keeper, look, begin).await;
+            let _ = keeper.send(Ask::Leave(look)).await;
+            watched
+        }
+    }
+}
+
+async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    incoming: &mut Incoming<R>,
+    outgoing: &mut Outgoing<W>,
+    keeper: &mpsc::Sender<Ask>,
+    look: u64,
+    begin: Begin,
+) -> io::Result<()> {
+    let (news, mut heard) = mpsc::channel(BEHIND);
+    let _ = keeper.send(Ask::Join { look, begin, news }).await;
+    loop {
+        tokio::select! {
+            news = heard.recv() => match news {
+                Some(news) => outgoing.send(&Answer::News(news)).await?,
+                None => return Ok(()),
+            },
+            prompt = incoming.next::<Prompt>() => match prompt? {
+                None => return Ok(()),
+                Some(Prompt::SearchNow) => {
+                    let _ = keeper.send(Ask::Search).await;
+                }
+                Some(Prompt::Standing) => {
+                    let (tell, told) = oneshot::channel();
+                    let _ = keeper.send(Ask::Standing(tell)).await;
+                    if let Ok(Ok(step)) = timeout(ANSWER, told).await {
+                        outgoing.send(&Answer::Standing(step)).await?;
+                    }
+                }
+            },
+        }
+    }
+}
+
+async fn status<W: AsyncWrite + Unpin>(outgoing: &mut Outgoing<W>, hub: &Hub) -> io::Result<()> {
+    for keeper in hub.all_keepers() {
+        let (tell, told) = oneshot::channel();
+        let _ = keeper.send(Ask::Health(tell)).await;
+        // One that broke is begun again within seconds, and then answers.
+        if let Ok(Ok(health)) = timeout(ANSWER, told).await {
+            let account = account(health, &hub.ledger);
+            outgoing.send(&Answer::Account(Box::new(account))).await?;
+        }
+    }
+    outgoing.send(&Answer::Done).await
+}
+
+fn account(health: Health, ledger: &Ledger) -> Account {
+    let ledger = settled(&health.address, ledger);
+    Account {
+        reconnects: health.connections.saturating_sub(1),
+        address: health.address,
+        condition: health.condition,
+        waiters: health.waiters,
+        ledger: ledger.ok(),
+    }
+}
+
+fn settled(address: &str, ledger: &Ledger) -> Result<Settled, crate::ledger::Error> {
+    let is_of = |account: &str| account.eq_ignore_ascii_case(address);
+    let count = |list| -> Result<u32, crate::ledger::Error> {
+        let entries = ledger.unsettled(list)?;
+        let of_account = entries.iter().filter(|entry| is_of(&entry.origin.account));
+        Ok(u32::try_from(of_account.count()).unwrap_or(u32::MAX))
+    };
+    let records = ledger.records()?.into_iter().filter(|record| {
+        record.state == State::Stored
+            && record
+                .origin
+                .as_ref()
+                .is_some_and(|origin| is_of(&origin.account))
+    });
+    let last = records.max_by_key(|record| record.changed);
+    Ok(Settled {
+        stored: last.map(|record| Stored {
+            username: record.username,
+            at: record.changed,
+        }),
+        pending: count(List::Pending)?,
+        refused: count(List::Refused)?,
+    })
+}
