@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::imap::Cursor;
 
@@ -105,7 +105,7 @@ pub enum Command {
     /// Store the token of a mail that was refused, after a look at what failed
     Accept(AcceptArgs),
     /// Watch every account until ended; SIGHUP reads the configuration again
-    Daemon,
+    Daemon(DaemonArgs),
     /// Show how the daemon's accounts are doing; exit code 4 where no daemon runs
     Status,
     /// Have the daemon read its configuration again; a bad one is refused, and the old one stays
@@ -213,6 +213,35 @@ pub struct AcceptArgs {
     /// End after this time
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// `daemon`.
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// How each line of the log is written
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    pub log: LogForm,
+    /// Print what starts the daemon at log-on, and do nothing else
+    #[arg(long, value_name = "MANAGER")]
+    pub print_unit: Option<UnitKind>,
+}
+
+/// How a line of the daemon's log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// Time, level, account, words
+    Human,
+    /// A JSON object
+    Json,
+}
+
+/// Who starts the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UnitKind {
+    /// A systemd user unit
+    Systemd,
+    /// A launchd agent
+    Launchd,
 }
 
 fn username(text: &str) -> Result<String, String> {

@@ -1,5 +1,9 @@
 //! The configuration file, and errors that point at the place in it.
 
+mod hook;
+
+pub use hook::{Hook, Input, Occasion};
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -20,6 +24,8 @@ pub struct Config {
     pub accounts: Vec<Arc<Account>>,
     /// Where the keys that prove a sender come from; `None` is the system's DNS.
     pub keys: Option<KeysFrom>,
+    /// What to run when something happens.
+    pub hooks: Arc<[Hook]>,
 }
 
 /// Where the keys that prove a sender come from.
@@ -77,6 +83,8 @@ struct File {
     account: Vec<Spanned<Entry>>,
     #[serde(default)]
     sender: Sender,
+    #[serde(default)]
+    hook: Vec<hook::Entry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -213,7 +221,12 @@ impl Config {
             let account = account(entry.into_inner(), &parsed.sender, file).map_err(&wrong)?;
             accounts.push(Arc::new(account));
         }
-        Ok(Self { accounts, keys })
+        let hooks = parsed.hook.into_iter().map(hook::Entry::check);
+        Ok(Self {
+            accounts,
+            keys,
+            hooks: hooks.collect::<Result<_, _>>().map_err(wrong)?,
+        })
     }
 }
 

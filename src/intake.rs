@@ -455,6 +455,7 @@ impl Intake {
             from: facts.from.clone(),
             proof: facts.proof.clone(),
             accepted: false,
+            hooked: false,
             origin: origin.cloned(),
             store: self.keychain.name().to_owned(),
             changed: Timestamp::now(),
@@ -495,6 +496,7 @@ impl Outcome {
             proof: self.facts.proof.clone(),
             reason: reason.to_owned(),
             sentence,
+            hooked: false,
         }
     }
 }

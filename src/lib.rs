@@ -18,6 +18,7 @@
 //!   as [`news`], which holds [`receipt`]s.
 //! - [`daemon`] attends every account all the time, and shares its watches with the commands.
 //! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
+//! - [`daemon`] is what stays: its [`daemon::hooks`], the units that start it ([`daemon::unit`]).
 //! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
 //! - [`dns`] gets the keys that prove a sender.
 //! - [`logging`] sees to it that logs and panics hold no secret.
@@ -30,6 +31,7 @@ pub mod config;
 mod crash;
 pub mod daemon;
 pub mod dns;
+mod escape;
 mod hardening;
 pub mod imap;
 pub mod intake;
@@ -63,7 +65,10 @@ fn run() -> ExitCode {
         // Help and usage errors, printed where each belongs.
         Err(error) => error.exit(),
     };
-    logging::start(cli.global.verbose);
+    match &cli.command {
+        cli::Command::Daemon(args) => logging::start_daemon(&cli.global, args.log),
+        _ => logging::start(&cli.global),
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,5 +1,7 @@
 //! What may be logged: our own events, which name steps and counts, never what was said.
 
+mod line;
+
 use std::io;
 use std::panic;
 use std::sync::Mutex;
@@ -7,30 +9,62 @@ use std::sync::Mutex;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::cli::{Global, LogForm};
+use line::Line;
 
 /// Our own events' target. Those of the libraries below are never shown, whatever `RUST_LOG` says: the IMAP
 /// library logs logins and mails.
 const OURS: &str = "fetch_token";
 
-/// Shows our events on standard error, at the level of `RUST_LOG` or `-v`.
-pub fn start(verbose: u8) {
-    let level = std::env::var("RUST_LOG")
-        .ok()
-        .and_then(|wanted| level_for_us(&wanted))
-        .unwrap_or(match verbose {
-            0 | 1 => LevelFilter::OFF,
-            2 => LevelFilter::DEBUG,
-            _ => LevelFilter::TRACE,
-        });
+/// Shows our events on standard error, at the level of `RUST_LOG` or `-v`: none without either, for commands speak to
+/// people in their own words.
+pub fn start(global: &Global) {
+    let level = match global.verbose {
+        0 | 1 => LevelFilter::OFF,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(false);
+    show(level, lines);
+}
+
+/// Shows the events of a daemon on standard error, a line each: what is worth knowing, and more with `-v`.
+pub fn start_daemon(global: &Global, form: LogForm) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::INFO,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    match form {
+        LogForm::Human => show(level, lines.event_format(Line::to_stderr())),
+        LogForm::Json => show(
+            level,
+            lines
+                .json()
+                .flatten_event(true)
+                .with_target(false)
+                .with_current_span(false)
+                .with_span_list(false),
+        ),
+    }
+}
+
+fn show(level: LevelFilter, lines: impl Layer<Registry> + Send + Sync) {
+    let level = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|wanted| level_for_us(&wanted))
+        .unwrap_or(level);
     // A second start in one process keeps the first, as it should.
     let _ = tracing_subscriber::registry()
-        .with(Targets::new().with_target(OURS, level))
-        .with(lines)
+        .with(lines.with_filter(Targets::new().with_target(OURS, level)))
         .try_init();
 }
 

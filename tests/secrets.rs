@@ -236,3 +236,54 @@ fn the_process_dumps_no_core_and_belongs_to_no_debugger() {
     child.kill().expect("end it");
     child.wait().expect("it ended");
 }
+
+#[test]
+fn a_daemon_with_hooks_at_the_loudest_level_shows_no_secret() {
+    let stage = Stage::new();
+    let folder = stage.keychain.home().path().join("hook");
+    std::fs::create_dir(&folder).expect("make a folder");
+    // The hook shows what the machine sees of it and of the daemon, and prints the token on both its outputs.
+    let script = format!(
+        "cd {} && tr '\\0' '\\n' < /proc/$$/environ > environ; tr '\\0' '\\n' < /proc/$$/cmdline > cmdline; \
+         t=$(cat); echo \"it is $t\"; echo \"it is $t\" >&2; touch done",
+        folder.display()
+    );
+    let account = stage.dovecot.account(stage.user, &stage.password_file);
+    let hook = format!("on = \"stored\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n");
+    stage.write_config(&format!("{account}[[hook]]\n{hook}stdin = \"token\"\n"));
+    for log in ["human", "json"] {
+        let program = stage.program().env("RUST_LOG", "trace");
+        let daemon = program.spawn(["-vvv", "daemon", "--log", log]);
+        daemon.stderr_line("watching");
+        let token = random_token();
+        let forms = forms(&stage, &token);
+        assert_process_shows_nothing(&daemon, &forms);
+        let mail = stage.token_mail(USERNAME, &token).bytes();
+        stage.dovecot.deliver(stage.user, &mail);
+        daemon.stderr_line("is done");
+        assert_process_shows_nothing(&daemon, &forms);
+        daemon.signal("TERM");
+        let output = daemon.wait().expect_code(0);
+        assert_eq!(stage.stored(USERNAME), Some(token));
+        assert!(
+            output.stderr().contains("TRACE"),
+            "the log was on: {}",
+            output.transcript()
+        );
+        assert!(
+            output.stderr().contains("[the token]"),
+            "{}",
+            output.transcript()
+        );
+        assert_output_shows_nothing(&output, &forms);
+        if log == "json" {
+            for line in output.stderr().lines() {
+                let line: serde_json::Value = serde_json::from_str(line).expect(line);
+                assert!(line["timestamp"].is_string() && line["level"].is_string());
+            }
+        }
+        // The home holds what the hook saw of itself.
+        assert!(folder.join("done").is_file());
+        assert_home_shows_nothing(&stage, &forms);
+    }
+}

@@ -1,9 +1,13 @@
 //! `fetch-token daemon`: every account attended until a signal ends it.
 
-use super::{Exit, Failure, House};
+use super::{Exit, Failure, House, unit};
+use crate::cli::DaemonArgs;
 use crate::daemon::{Lock, Source, Supervisor, lock};
 
-pub(super) async fn daemon(house: &House) -> Result<Exit, Failure> {
+pub(super) async fn daemon(house: &House, args: &DaemonArgs) -> Result<Exit, Failure> {
+    if let Some(kind) = args.print_unit {
+        return unit::print(house, kind, args.log);
+    }
     let source = Source {
         file: house.config_file()?,
         dkim_keys: house.global.dkim_keys.clone(),

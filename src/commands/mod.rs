@@ -16,6 +16,7 @@ mod select;
 mod signal;
 mod source;
 mod status;
+mod unit;
 mod wait;
 mod waiting;
 
@@ -103,7 +104,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
         announcer,
     };
     // It has signals of its own.
-    let is_daemon = matches!(cli.command, Command::Daemon);
+    let is_daemon = matches!(cli.command, Command::Daemon(_));
     let work = async {
         match cli.command {
             Command::Wait(args) => wait::wait(&house, args).await,
@@ -117,7 +118,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Accept(args) => accept::accept(&house, args).await,
             Command::Status => status::status(&house).await,
             Command::Reload => reload::reload(&house).await,
-            Command::Daemon => daemon::daemon(&house).await,
+            Command::Daemon(args) => daemon::daemon(&house, &args).await,
         }
     };
     // What a signal interrupts is taken up by the next call: the ledger holds the intent, the mailbox the mail.

@@ -10,10 +10,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::board::{Board, Standing};
 use super::clients::Clients;
+use super::hooks::Hooks;
 use super::journal::Journal;
 use super::protocol::Begin;
 use crate::account::Account;
 use crate::attendant::{self, Attendant, Charge, Start, Told};
+use crate::config::Hook;
 use crate::dns::KeySource;
 use crate::imap::condition::{Action, Next, State, Trouble};
 use crate::imap::{Class, Condition, Cursor, Order, Temper};
@@ -47,9 +49,9 @@ pub(super) struct House {
 /// What a keeper is asked.
 #[derive(Debug)]
 pub(super) enum Ask {
-    /// Log in at once where a login was refused, and prove senders with these keys: the configuration was read
-    /// again.
-    Reloaded(Arc<KeySource>),
+    /// Log in at once where a login was refused, prove senders with these keys, and run these hooks: the
+    /// configuration was read again.
+    Reloaded(Arc<KeySource>, Arc<[Hook]>),
     /// To let somebody share the watch.
     Join {
         /// The number of the look back that is made for it, and its name.
@@ -88,6 +90,8 @@ pub(super) struct Keeper {
     house: Arc<House>,
     intake: Arc<Intake>,
     journal: Journal,
+    configured: Arc<[Hook]>,
+    hooks: Hooks,
     asks: mpsc::Receiver<Ask>,
     attendant: Option<Attendant>,
     clients: Clients,
@@ -112,6 +116,7 @@ impl Keeper {
         account: Arc<Account>,
         house: Arc<House>,
         keys: Arc<KeySource>,
+        configured: Arc<[Hook]>,
         asks: mpsc::Receiver<Ask>,
     ) -> Self {
         let intake = Intake::new(house.keychain.clone(), house.ledger.clone(), keys);
@@ -119,6 +124,8 @@ impl Keeper {
         house.board.set(&account.address, Standing::Starting);
         Self {
             journal: Journal::of(&account.address),
+            hooks: start(&configured, &account, &house),
+            configured,
             account,
             house,
             intake: Arc::new(intake),
@@ -147,7 +154,7 @@ impl Keeper {
                 },
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Stop) | None => break,
-                    Some(ask) => self.answer(ask),
+                    Some(ask) => self.answer(ask).await,
                 },
                 () = sleep_until(self.begin_at), if self.attendant.is_none() => self.begin(),
                 () = sleep_until(save_at.unwrap_or_else(Instant::now)), if save_at.is_some() => {
@@ -155,9 +162,13 @@ impl Keeper {
                 }
             }
         }
-        if let Some(attendant) = self.attendant.take() {
-            attendant.stop().await;
-        }
+        let attendant = self.attendant.take();
+        let goodbye = async {
+            if let Some(attendant) = attendant {
+                attendant.stop().await;
+            }
+        };
+        tokio::join!(goodbye, self.hooks.stop());
         self.saved(self.house.cursors.save());
     }
 
@@ -249,6 +260,7 @@ impl Keeper {
 
     fn news(&mut self, news: &News, whence: Whence) {
         self.journal.news(news);
+        self.hooks.hear(news);
         self.tell(news, whence);
         if let News::Armed { idle, .. } = news {
             self.idle = *idle;
@@ -306,10 +318,15 @@ impl Keeper {
         }
     }
 
-    fn answer(&mut self, ask: Ask) {
+    async fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Reloaded(keys) => {
+            Ask::Reloaded(keys, hooks) => {
                 self.intake.use_keys(keys);
+                if hooks != self.configured {
+                    self.hooks.stop().await;
+                    self.hooks = start(&hooks, &self.account, &self.house);
+                    self.configured = hooks;
+                }
                 self.order(Order::LogIn);
             }
             Ask::Join { look, begin, news } => {
@@ -341,6 +358,11 @@ impl Keeper {
             Ask::Stop => {}
         }
     }
+}
+
+fn start(hooks: &Arc<[Hook]>, account: &Account, house: &House) -> Hooks {
+    let (keychain, ledger) = (house.keychain.clone(), house.ledger.clone());
+    Hooks::start(Arc::clone(hooks), account, keychain, ledger)
 }
 
 /// What is told next; nothing where nobody attends.

@@ -18,7 +18,7 @@ use super::server::{Hub, Reload, serve};
 use super::signals::{Signal, Signals};
 use super::socket::Listener;
 use crate::account::Account;
-use crate::config::{Config, KeysFrom};
+use crate::config::{Config, Hook, KeysFrom};
 use crate::dns::KeySource;
 use crate::keychain::Keychain;
 use crate::ledger::{Cursors, Ledger};
@@ -63,6 +63,7 @@ impl Source {
             accounts: config.accounts,
             keys: Arc::new(keys),
             identity,
+            hooks: config.hooks,
         })
     }
 }
@@ -72,6 +73,7 @@ struct Read {
     accounts: Vec<Arc<Account>>,
     keys: Arc<KeySource>,
     identity: Configuration,
+    hooks: Arc<[Hook]>,
 }
 
 fn keys(
@@ -92,6 +94,7 @@ pub struct Supervisor {
     source: Source,
     house: Arc<House>,
     keys: Arc<KeySource>,
+    hooks: Arc<[Hook]>,
     kept: BTreeMap<String, Kept>,
     is_ready: bool,
     hub: Arc<Hub>,
@@ -119,6 +122,7 @@ impl Supervisor {
             accounts,
             keys,
             identity,
+            hooks,
         } = source.read()?;
         let listener = Listener::bind(runtime).map_err(|error| error.to_string())?;
         // One asks at a time; the others wait for it.
@@ -143,6 +147,7 @@ impl Supervisor {
                 board: Board::default(),
             }),
             keys,
+            hooks,
             kept: BTreeMap::new(),
             is_ready: false,
             server: tokio::spawn(serve(listener, Arc::clone(&hub))),
@@ -166,6 +171,7 @@ impl Supervisor {
             Arc::clone(&account),
             Arc::clone(&self.house),
             Arc::clone(&self.keys),
+            Arc::clone(&self.hooks),
             to_keeper,
         );
         let task = tokio::spawn(keeper.run());
@@ -254,6 +260,7 @@ impl Supervisor {
             Ok(read) => {
                 self.keys = read.keys;
                 self.hub.goes_by(read.identity);
+                self.hooks = read.hooks;
                 self.change_to(&read.accounts).await;
                 Ok(())
             }
@@ -279,7 +286,8 @@ impl Supervisor {
         }
         end(other.into_values()).await;
         for kept in self.kept.values() {
-            let _ = kept.asks.try_send(Ask::Reloaded(Arc::clone(&self.keys)));
+            let (keys, hooks) = (Arc::clone(&self.keys), Arc::clone(&self.hooks));
+            let _ = kept.asks.try_send(Ask::Reloaded(keys, hooks));
         }
         let mut started = 0;
         for account in accounts {

@@ -4,6 +4,7 @@
 //! commit: two processes that see two mails store the newer one last, whoever comes first.
 
 mod cursors;
+mod hooked;
 mod unsettled;
 
 pub use cursors::Cursors;
@@ -121,6 +122,9 @@ pub struct Record {
     /// A person overrode a refusal.
     #[serde(default)]
     pub accepted: bool,
+    /// The hooks for this token have run, whatever their status.
+    #[serde(default)]
+    pub hooked: bool,
     /// Where the mail lay; absent where it came from a file.
     pub origin: Option<Origin>,
     /// The store that holds the token.
@@ -400,6 +404,7 @@ mod tests {
             from: None,
             proof: None,
             accepted: false,
+            hooked: false,
             origin: Some(place("INBOX", 10)),
             store: "a store".to_owned(),
             changed: at("10:00:05"),

@@ -26,7 +26,7 @@ pub enum List {
 }
 
 impl List {
-    fn file(self) -> &'static str {
+    pub(super) fn file(self) -> &'static str {
         match self {
             Self::Refused => "refused.json",
             Self::Pending => "pending.json",
@@ -54,6 +54,9 @@ pub struct Entry {
     pub reason: String,
     /// The sentence for it.
     pub sentence: String,
+    /// The hooks for this mail on this list have run, whatever their status.
+    #[serde(default)]
+    pub hooked: bool,
 }
 
 impl Entry {
@@ -81,14 +84,17 @@ impl Ledger {
 }
 
 impl Locked<'_> {
-    /// Puts a mail on a list, if there is room; one that is there already keeps the time it was seen first.
+    /// Puts a mail on a list, if there is room; one that is there already keeps the time it was seen first, and is not
+    /// new to hooks.
     pub fn note(&self, list: List, mut entry: Entry) -> Result<Timestamp, Error> {
         let mut entries = self.ledger.unsettled(list)?;
         if let Some(place) = entries
             .iter()
             .position(|known| known.origin == entry.origin)
         {
-            entry.seen = entries.remove(place).seen;
+            let known = entries.remove(place);
+            entry.seen = known.seen;
+            entry.hooked = known.hooked;
         }
         if list == List::Pending && entries.len() >= MOST {
             return Err(Error::Full(self.ledger.directory.join(list.file())));
@@ -138,6 +144,7 @@ mod tests {
             proof: None,
             reason: "bad-signature".to_owned(),
             sentence: "the signature does not verify".to_owned(),
+            hooked: false,
         }
     }
 
