@@ -4,6 +4,7 @@
 //! * [`Dovecot`]: a mail server in a temp directory on free loopback ports, and [`Maildir`], the way mail gets in;
 //! * [`Peer`]: an IMAP client that shares no code with ours, to see what the server holds;
 //! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
+//! * [`Faults`]: a proxy before Dovecot that cuts, stalls, loses, delays, slows and refuses;
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
 //! * [`Daemon`]: `fetch-token daemon` on a stage, armed;
@@ -25,6 +26,7 @@ mod command;
 mod daemon;
 mod dns;
 mod dovecot;
+mod faults;
 mod front;
 mod home;
 mod mail;
@@ -43,6 +45,7 @@ pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
     free_port,
 };
+pub use faults::{Direction, End, Fault, Faults, Place, Plan, THREAD as FAULTS_THREAD, Traffic};
 pub use front::{Conversation, Front};
 pub use home::Home;
 pub use mail::{TokenMail, other_mail, random_token};
