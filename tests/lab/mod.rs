@@ -6,6 +6,7 @@
 //! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
 //! * [`Faults`]: a proxy before Dovecot that cuts, stalls, loses, delays, slows and refuses;
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
+//! * [`Ground`]: many cases side by side on one server and one keychain, and [`Subject`], how the program is run;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
 //! * [`Daemon`]: `fetch-token daemon` on a stage, armed;
 //! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
@@ -28,6 +29,7 @@ mod dns;
 mod dovecot;
 mod faults;
 mod front;
+mod ground;
 mod home;
 mod mail;
 mod maildir;
@@ -36,6 +38,7 @@ mod process;
 mod secret_service;
 mod signer;
 mod stage;
+mod subject;
 
 pub use ca::{Ca, Identity};
 pub use command::{Output, Program, Running};
@@ -47,6 +50,7 @@ pub use dovecot::{
 };
 pub use faults::{Direction, End, Fault, Faults, Place, Plan, THREAD as FAULTS_THREAD, Traffic};
 pub use front::{Conversation, Front};
+pub use ground::{Case, Ground, each_in_parallel};
 pub use home::Home;
 pub use mail::{TokenMail, other_mail, random_token};
 pub use maildir::{Maildir, Staged};
@@ -55,3 +59,4 @@ pub use process::{eventually, require, signal};
 pub use secret_service::SecretService;
 pub use signer::{SELECTOR, Signer};
 pub use stage::{SERVICE, Stage, USERNAME, keys};
+pub use subject::{Subject, Watching};

@@ -87,6 +87,13 @@ impl SecretService {
         }
     }
 
+    /// Ends the keyring as a crash would; the bus stays, and what was stored is there again after a start.
+    pub fn kill_keyring(&mut self) {
+        let mut keyring = self.keyring.take().expect("the keyring runs");
+        keyring.kill().expect("kill the keyring");
+        keyring.wait().expect("its end");
+    }
+
     /// The keyring's process.
     pub fn pid(&self) -> u32 {
         self.keyring.as_ref().expect("the keyring runs").id()
@@ -171,6 +178,30 @@ impl SecretService {
         drop(input);
         let status = child.wait().expect("secret-tool's end");
         assert!(status.success(), "secret-tool store ended with {status}");
+    }
+
+    /// The usernames under which this service has secrets, as `secret-tool search` lists them.
+    pub fn usernames(&self, service: &str) -> Vec<String> {
+        let output = self
+            .secret_tool()
+            .args(["search", "--all", "service", service])
+            .stdin(Stdio::null())
+            .output()
+            .expect("run secret-tool");
+        // Secrets go to its output, attributes to its errors.
+        let mut names: Vec<String> = String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .filter_map(|line| line.strip_prefix("attribute.username = "))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Takes a secret away, by `secret-tool clear`.
+    pub fn clear(&self, service: &str, username: &str) {
+        let arguments = ["clear", "service", service, "username", username];
+        output_of(self.secret_tool().args(arguments));
     }
 
     pub fn home(&self) -> &Home {

@@ -1,0 +1,140 @@
+//! A connection that is cut after any octet of a whole session loses no token: the next connection finds it.
+//!
+//! Two sessions, from the TLS handshake to the goodbye: one in which the mail comes while the program idles, one in
+//! which it lies there already. Each is measured first, then cut at octet after octet of either direction, by RST
+//! at even places and by FIN at odd ones. By default at a sample of them, with `--features long-tests` at all.
+#![cfg(target_os = "linux")]
+
+mod lab;
+
+use lab::{Case, Direction, End, Fault, Ground, Place, Plan, Subject, each_in_parallel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Runs at a time: each mostly waits for the second that the program waits before it connects again, and for
+/// Dovecot, which takes half a second to announce a mail.
+const AT_A_TIME: usize = 24;
+
+/// When a token must be stored at the latest, from the program's start.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Octets that a session may be longer than the one measured: signatures in the handshake vary in length.
+const SPARE: u64 = 4;
+
+/// Places in each direction of each session that a short run cuts at, between the first and the last few.
+const SAMPLE: u64 = 80;
+
+#[derive(Clone, Copy, Debug)]
+enum Session {
+    /// Handshake, login, EXAMINE, IDLE, EXISTS, DONE, FETCH, store, goodbye.
+    ComesWhileIdling,
+    /// Handshake, login, EXAMINE, SEARCH, FETCH, store, goodbye.
+    LiesThere,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    session: Session,
+    direction: Direction,
+    octet: u64,
+}
+
+/// One run of the program; gives how long it took.
+fn run(case: &Case<'_>, session: Session) -> Duration {
+    let (watching, token) = match session {
+        Session::ComesWhileIdling => {
+            let watching = case.watch(Subject::Wait, WITHIN);
+            watching.armed();
+            (watching, case.deliver())
+        }
+        Session::LiesThere => {
+            let token = case.deliver();
+            (case.watch(Subject::Wait, WITHIN), token)
+        }
+    };
+    case.expect(watching, &token)
+}
+
+/// The places in one direction of a session that has so many octets.
+fn places(octets: u64) -> Vec<u64> {
+    let last = octets + SPARE;
+    if cfg!(feature = "long-tests") {
+        return (0..=last).collect();
+    }
+    let step = usize::try_from(octets / SAMPLE).expect("a short session");
+    let mut places: Vec<_> = (0..=last).step_by(step | 1).collect();
+    places.extend(0..4);
+    places.extend(octets - 4..=last);
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+fn cuts(session: Session) -> Vec<Cut> {
+    let ground = Ground::new(1);
+    let case = ground.case();
+    run(&case, session);
+    let [whole] = case.faults.connections()[..] else {
+        panic!("one connection was to do");
+    };
+    println!("{session:?}: {whole:?}");
+    let both = [
+        (Direction::FromClient, whole.from_client),
+        (Direction::FromServer, whole.from_server),
+    ];
+    both.into_iter()
+        .flat_map(|(direction, octets)| {
+            places(octets).into_iter().map(move |octet| Cut {
+                session,
+                direction,
+                octet,
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn a_session_cut_after_any_octet_loses_no_token() {
+    let mut cuts = [Session::ComesWhileIdling, Session::LiesThere].map(cuts);
+    let [first, second] = &mut cuts;
+    first.append(second);
+    let cuts = first;
+
+    let begin = Instant::now();
+    let ground = Ground::new(cuts.len());
+    let (done, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    each_in_parallel(
+        cuts,
+        AT_A_TIME,
+        |cut| format!("{cut:?}"),
+        |&cut| {
+            let end = if cut.octet % 2 == 0 {
+                End::Reset
+            } else {
+                End::Close
+            };
+            let case = ground.case();
+            case.faults.next(Plan::at(
+                Place::Octet(cut.direction, cut.octet),
+                Fault::Cut(end),
+            ));
+            run(&case, cut.session);
+            let reached = case.faults.connections()[0].due == 0;
+            made.fetch_add(usize::from(reached), Ordering::Relaxed);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(500) {
+                println!("{done} of {} after {:.0?}", cuts.len(), begin.elapsed());
+            }
+        },
+    );
+    println!(
+        "{} places, {} of them reached, in {:.1?}: every token stored",
+        cuts.len(),
+        made.load(Ordering::Relaxed),
+        begin.elapsed()
+    );
+    assert_eq!(ground.left(), [""; 0], "nothing else is stored");
+    // Only places after the end of a session may be out of reach.
+    let spare = 4 * usize::try_from(SPARE + 4).expect("small");
+    assert!(made.into_inner() + spare >= cuts.len());
+}

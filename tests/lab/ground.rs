@@ -1,0 +1,165 @@
+//! Many cases side by side on one mail server and one keychain: each with a home, a mailbox, a Salesforce username
+//! and a proxy of its own.
+
+use super::command::Program;
+use super::dovecot::{Dovecot, Options, User, account};
+use super::faults::Faults;
+use super::home::Home;
+use super::mail::{TokenMail, random_token};
+use super::secret_service::SecretService;
+use super::stage::{SERVICE, keys};
+use super::subject::{Subject, Watching};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What all cases share.
+pub struct Ground {
+    pub dovecot: Dovecot,
+    pub keychain: SecretService,
+    users: Vec<User>,
+    taken: AtomicUsize,
+}
+
+/// One of them.
+pub struct Case<'a> {
+    ground: &'a Ground,
+    home: Home,
+    /// Whose mailbox it is.
+    pub user: User,
+    /// The Salesforce username whose token is waited for.
+    pub username: String,
+    /// What stands between the program and the mail server.
+    pub faults: Faults,
+}
+
+impl Ground {
+    /// Room for so many cases. Their names are equally long, so that sessions are octet for octet as long.
+    pub fn new(cases: usize) -> Self {
+        let users: Vec<_> = (0..cases)
+            .map(|number| User {
+                name: format!("box-{number:05}@acme.example").leak(),
+                password: "Lab.Mailbox.Passw0rd-1f3a",
+            })
+            .collect();
+        Self {
+            dovecot: Dovecot::start(&Options {
+                users: users.clone(),
+                ..Options::default()
+            }),
+            keychain: SecretService::start(),
+            users,
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// A case that nobody has had, configured.
+    pub fn case(&self) -> Case<'_> {
+        let number = self.taken.fetch_add(1, Ordering::Relaxed);
+        let user = *self.users.get(number).expect("room for another case");
+        let home = Home::new();
+        let faults = Faults::before(self.dovecot.imaps_port());
+        let password = home.write_private("mailbox-password", user.password);
+        let keys = home.write_private("keys.json", &keys());
+        let account = account(
+            user,
+            faults.port(),
+            "implicit",
+            &self.dovecot.ca_file(),
+            &password,
+        );
+        home.write_config(&format!(
+            "{account}[sender]\ndkim_keys = \"{}\"\n",
+            keys.display()
+        ));
+        Case {
+            ground: self,
+            home,
+            user,
+            username: format!("etl-{number:05}@acme.example.uat"),
+            faults,
+        }
+    }
+
+    /// The usernames whose tokens lie in the keychain, less those that a case took away.
+    pub fn left(&self) -> Vec<String> {
+        self.keychain.usernames(SERVICE)
+    }
+}
+
+impl Case<'_> {
+    /// Delivers a token mail for the case's username and gives its token.
+    pub fn deliver(&self) -> String {
+        let token = random_token();
+        let mail = TokenMail::english(&self.username, &token).to(self.user.name);
+        self.ground.dovecot.deliver(self.user, &mail.bytes());
+        token
+    }
+
+    /// The built program at home here.
+    pub fn program(&self) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_fetch-token"))
+            .with_keychain(&self.ground.keychain)
+            .at_home(&self.home)
+    }
+
+    /// Begins to watch; the token must be stored after `within`.
+    pub fn watch(&self, subject: Subject, within: Duration) -> Watching {
+        subject.start(&self.program(), &self.username, within)
+    }
+
+    /// The token must be stored, within the time that [`Self::watch`] was given, and the program must end well. Takes
+    /// the token away, so that in the end the keychain holds what nobody asked for: [`Ground::left`].
+    #[track_caller]
+    pub fn expect(&self, watching: Watching, token: &str) -> Duration {
+        let keychain = &self.ground.keychain;
+        let stored = || keychain.lookup(SERVICE, &self.username);
+        let output = watching.finish(|| stored().as_deref() == Some(token));
+        assert_eq!(
+            stored().as_deref(),
+            Some(token),
+            "the stored token\n{}",
+            output.transcript()
+        );
+        keychain.clear(SERVICE, &self.username);
+        output.elapsed
+    }
+}
+
+/// Does this with each item, so many at a time, and goes on when one fails: the items that failed are listed in the
+/// end, and how.
+pub fn each_in_parallel<T: Sync>(
+    items: &[T],
+    at_a_time: usize,
+    name: impl Fn(&T) -> String + Sync,
+    work: impl Fn(&T) + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_a_time.min(items.len()) {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Err(told) = catch_unwind(AssertUnwindSafe(|| work(item))) else {
+                        continue;
+                    };
+                    let words = told.downcast_ref::<String>().cloned();
+                    failed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(format!("{}: {}", name(item), words.unwrap_or_default()));
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed:\n{}",
+        failed.len(),
+        items.len(),
+        failed.join("\n")
+    );
+}
