@@ -22,7 +22,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const SPARE: u64 = 4;
 
 /// Places in each direction of each session that a short run cuts at, between the first and the last few.
-const SAMPLE: u64 = 80;
+const SAMPLE: u64 = 60;
 
 #[derive(Clone, Copy, Debug)]
 enum Session {

@@ -1,5 +1,7 @@
 //! A real Dovecot in a temp directory, on free loopback ports, in the foreground under its own id.
 
+mod mischief;
+
 use super::ca::{Ca, Identity};
 use super::maildir::Maildir;
 use super::peer::Peer;
@@ -383,10 +385,12 @@ impl Dovecot {
         )
     }
 
-    /// Ends the server; the mailboxes stay.
+    /// Ends the server and its sessions; the mailboxes stay.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
+            let sessions = mischief::children(child.id());
             process::end(&mut child, STOP);
+            mischief::end_sessions(&sessions);
         }
     }
 

@@ -5,8 +5,10 @@ use super::dovecot::{Dovecot, INTEGRATION, Options, User};
 use super::mail::{TokenMail, random_token};
 use super::secret_service::SecretService;
 use super::signer::Signer;
+use super::subject::{Subject, Watching};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The Salesforce username in most tests; it is not the mailbox's address.
 pub const USERNAME: &str = "etl@acme.example.uat";
@@ -70,6 +72,20 @@ impl Stage {
     /// A token mail to this mailbox.
     pub fn token_mail(&self, username: &str, token: &str) -> TokenMail {
         TokenMail::english(username, token).to(self.user.name)
+    }
+
+    /// Begins to watch for the token of [`USERNAME`], which must be stored after `within`.
+    pub fn watch(&self, subject: Subject, within: Duration) -> Watching {
+        subject.start(&self.program(), USERNAME, within)
+    }
+
+    /// The token must be stored, within the time that [`Self::watch`] was given, and nothing else may be; the program
+    /// must end well.
+    #[track_caller]
+    pub fn expect(&self, watching: Watching, token: &str) {
+        let output = watching.finish(|| self.stored(USERNAME).as_deref() == Some(token));
+        let stored = self.keychain.usernames(SERVICE);
+        assert_eq!(stored, [USERNAME], "{}", output.transcript());
     }
 
     /// The stored token, as another program reads it.

@@ -49,11 +49,7 @@ impl Watching {
         match self.subject {
             Subject::Wait => {
                 let output = self.running.wait().expect_code(0);
-                assert!(
-                    is_stored(),
-                    "0 without the token\n{}",
-                    output.transcript()
-                );
+                assert!(is_stored(), "0 without the token\n{}", output.transcript());
                 output
             }
         }
