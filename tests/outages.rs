@@ -169,6 +169,25 @@ fn a_thousand_mails_at_once_with_tokens_among_them() {
 }
 
 #[test]
+fn a_folder_that_is_deleted_and_made_again() {
+    let stage = Stage::new();
+    stage.configure("folders = [\"Tokens\"]");
+    let mut peer = stage.dovecot.peer(stage.user);
+    peer.command("CREATE Tokens");
+    let before = peer.mailbox("Tokens");
+    let watching = watch(&stage);
+    watching.armed();
+    peer.command("DELETE Tokens");
+    peer.command("CREATE Tokens");
+    assert_ne!(peer.mailbox("Tokens").uid_validity, before.uid_validity);
+    let token = random_token();
+    let mail = stage.token_mail(USERNAME, &token).bytes();
+    let inbox = stage.dovecot.inbox(stage.user);
+    inbox.folder("Tokens").deliver(&mail);
+    stage.expect(watching, &token);
+}
+
+#[test]
 fn a_mailbox_that_is_renumbered_while_the_server_is_down() {
     let mut stage = Stage::new();
     let inbox = stage.dovecot.inbox(stage.user);
