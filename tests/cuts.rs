@@ -21,6 +21,10 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Octets that a session may be longer than the one measured: signatures in the handshake vary in length.
 const SPARE: u64 = 4;
 
+/// Octets at the end of a session that need not come: the server's answer to LOGOUT, which the program does not wait
+/// for.
+const GOODBYE: u64 = 250;
+
 /// Places in each direction of each session that a short run cuts at, between the first and the last few.
 const SAMPLE: u64 = 60;
 
@@ -37,6 +41,8 @@ struct Cut {
     session: Session,
     direction: Direction,
     octet: u64,
+    /// Whether every session comes as far.
+    certain: bool,
 }
 
 /// One run of the program; gives how long it took.
@@ -88,6 +94,7 @@ fn cuts(session: Session) -> Vec<Cut> {
                 session,
                 direction,
                 octet,
+                certain: octet + GOODBYE <= octets,
             })
         })
         .collect()
@@ -120,6 +127,7 @@ fn a_session_cut_after_any_octet_loses_no_token() {
             ));
             run(&case, cut.session);
             let reached = case.faults.connections()[0].due == 0;
+            assert!(reached || !cut.certain, "the session was not cut");
             made.fetch_add(usize::from(reached), Ordering::Relaxed);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if done.is_multiple_of(500) {
@@ -134,7 +142,4 @@ fn a_session_cut_after_any_octet_loses_no_token() {
         begin.elapsed()
     );
     assert_eq!(ground.left(), [""; 0], "nothing else is stored");
-    // Only places after the end of a session may be out of reach.
-    let spare = 4 * usize::try_from(SPARE + 4).expect("small");
-    assert!(made.into_inner() + spare >= cuts.len());
 }
