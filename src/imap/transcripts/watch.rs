@@ -429,14 +429,16 @@ async fn a_login_refused_for_good_is_tried_again_hourly_on_reload_and_with_anoth
     assert_eq!(watched.wire()[0], "3600 login fails");
     watched.order(Order::LogIn);
     watched.pass(110).await;
-    assert_eq!(watched.wire(), Vec::<String>::new());
+    assert_eq!(watched.wire(), ["3601 — trouble, again in 119 s"]);
     watched.pass(10).await;
-    assert_eq!(watched.wire()[0], "3720 login fails");
+    watched.order(Order::LogIn);
+    watched.pass(1).await;
+    assert_eq!(watched.wire()[0], "3721 login fails");
 
     watched.world.change(|state| state.has_new_password = true);
     watched.pass(310).await;
     let lines = watched.wire();
-    assert_eq!(lines[0], "4020 login");
+    assert_eq!(lines[0], "4021 login");
     assert!(
         lines.iter().any(|line| line.contains("— armed")),
         "{lines:?}"

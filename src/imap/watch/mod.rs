@@ -105,7 +105,8 @@ pub enum Order {
     },
     /// Whether somebody waits now.
     Attended(bool),
-    /// Log in at once where a login was refused: the password or the configuration changed.
+    /// Log in at once where a login was refused, unless the same password was refused twice just now: the password
+    /// or the configuration may have changed.
     LogIn,
     /// Fetch these again: they wait to be judged or stored, and are held no longer.
     Again(Vec<Origin>),
@@ -321,11 +322,15 @@ impl<M: Mailbox> Watch<M> {
                 After::Refused(until) => (until, true),
             };
             let again_in = until.saturating_duration_since(at);
-            if self.say(Event::Trouble { error, again_in }).await.is_err() {
+            let told = Event::Trouble {
+                error: error.clone(),
+                again_in,
+            };
+            if self.say(told).await.is_err() {
                 return;
             }
             let rested = if refused {
-                self.rest_refused(until).await
+                self.rest_refused(&error, until).await
             } else {
                 self.rest(until).await
             };
@@ -355,29 +360,41 @@ impl<M: Mailbox> Watch<M> {
     }
 
     /// Waits until there is another password, or it is time to try the same again.
-    async fn rest_refused(&mut self, until: Instant) -> Result<(), Stopped> {
+    async fn rest_refused(&mut self, error: &Error, until: Instant) -> Result<(), Stopped> {
         self.show(State::LoginRefused, Some((Action::Connect, until)));
-        let mut until = until;
         let mut ask_at = Instant::now() + plan::ASK;
         loop {
-            tokio::select! {
+            let is_told = tokio::select! {
                 () = sleep_until(until) => return Ok(()),
                 () = sleep_until(ask_at) => {
                     ask_at += plan::ASK;
-                    if self.mailbox.has_new_password().await {
-                        until = self.plan.earliest(Instant::now());
-                    }
+                    false
                 }
                 order = self.orders.recv() => {
-                    let is_login = matches!(order, Some(Order::LogIn));
+                    let is_told = matches!(order, Some(Order::LogIn));
                     if let Some(order) = order {
                         self.obey(order);
                     }
-                    if is_login {
-                        until = self.plan.earliest(Instant::now());
+                    if !is_told {
+                        continue;
                     }
+                    true
                 }
                 () = self.events.closed() => return Err(Stopped),
+            };
+            if self.mailbox.has_new_password().await {
+                self.plan.forget_refusals();
+                return Ok(());
+            }
+            let now = Instant::now();
+            let again_in = self.plan.earliest(now).saturating_duration_since(now);
+            if is_told && again_in.is_zero() {
+                return Ok(());
+            }
+            // The same password so soon would only bring a provider to lock the account.
+            if is_told {
+                let error = error.clone();
+                self.say(Event::Trouble { error, again_in }).await?;
             }
         }
     }

@@ -479,6 +479,12 @@ impl Plan {
         }
     }
 
+    /// There is another password: what was said of the old one does not count.
+    pub(super) fn forget_refusals(&mut self) {
+        self.refused.clear();
+        self.is_doubted = false;
+    }
+
     /// The first time from `wanted` on at which a login does not come too soon after the last ones.
     pub(super) fn earliest(&self, wanted: Instant) -> Instant {
         let full = |times: &VecDeque<Instant>, most: usize| {
