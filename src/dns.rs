@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
@@ -14,7 +15,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 use hickory_resolver::{ResolverBuilder, TokioResolver};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::mail::{Answer, KeyFile, Keys};
 
@@ -23,6 +24,13 @@ const QUESTION: Duration = Duration::from_secs(3);
 
 /// How long all of it may take, TCP after a truncated answer included.
 const ALL: Duration = Duration::from_secs(10);
+
+/// A resolver that takes so long to say nothing is not asked again at once.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// How long it is not asked then. Whoever sends many mails of made-up keys while DNS is down must not keep a genuine
+/// one waiting behind each of them; a genuine one that waits is tried again as soon.
+const REST: Duration = Duration::from_secs(5);
 
 /// Longest that a key is believed without asking again, whatever its TTL: keys are withdrawn in a hurry, too.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -58,7 +66,12 @@ type Resolver =
 /// A source of keys.
 pub enum KeySource {
     /// DNS, with a cache that respects TTLs.
-    Dns(Resolver),
+    Dns {
+        /// The resolver.
+        resolver: Resolver,
+        /// Until when it is not asked, because it kept somebody waiting for nothing.
+        rests_until: Mutex<Option<Instant>>,
+    },
     /// A file's records; a name that is absent does not exist.
     File(KeyFile),
 }
@@ -66,7 +79,7 @@ pub enum KeySource {
 impl std::fmt::Debug for KeySource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Dns(_) => "KeySource::Dns",
+            Self::Dns { .. } => "KeySource::Dns",
             Self::File(_) => "KeySource::File",
         })
     }
@@ -93,11 +106,14 @@ impl KeySource {
     fn resolver(
         builder: impl FnOnce() -> Option<ResolverBuilder<TokioRuntimeProvider>> + Send + 'static,
     ) -> Self {
-        Self::Dns(LazyLock::new(Box::new(|| {
-            let mut builder = builder()?;
-            limit(builder.options_mut());
-            builder.build().ok().map(Box::new)
-        })))
+        Self::Dns {
+            resolver: LazyLock::new(Box::new(|| {
+                let mut builder = builder()?;
+                limit(builder.options_mut());
+                builder.build().ok().map(Box::new)
+            })),
+            rests_until: Mutex::new(None),
+        }
     }
 
     /// Records from a file, in place of DNS.
@@ -114,22 +130,35 @@ impl KeySource {
             })
     }
 
-    /// Asks for the TXT records of these names.
+    /// Asks for the TXT records of these names, all at once.
     pub async fn ask(&self, names: &[String]) -> HashMap<String, Answer> {
-        let mut answers = HashMap::new();
-        for name in names {
-            let answer = match self {
-                Self::File(records) => records.txt(name),
-                Self::Dns(resolver) => match &**resolver {
-                    None => Answer::Silent,
-                    Some(resolver) => timeout(ALL, question(resolver, name))
-                        .await
-                        .unwrap_or(Answer::Silent),
-                },
-            };
-            answers.insert(name.clone(), answer);
+        let asked = names
+            .iter()
+            .map(async |name| (name.clone(), self.ask_one(name).await));
+        join_all(asked).await.into_iter().collect()
+    }
+
+    async fn ask_one(&self, name: &str) -> Answer {
+        let (resolver, rests_until) = match self {
+            Self::File(records) => return records.txt(name),
+            Self::Dns {
+                resolver,
+                rests_until,
+            } => (resolver, rests_until),
+        };
+        let Some(resolver) = &**resolver else {
+            return Answer::Silent;
+        };
+        let rests = || rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if rests().is_some_and(|until| Instant::now() < until) {
+            return Answer::Silent;
         }
-        answers
+        let begin = Instant::now();
+        let answer = timeout(ALL, question(resolver, name)).await;
+        let answer = answer.unwrap_or(Answer::Silent);
+        let is_slow = answer == Answer::Silent && begin.elapsed() >= SLOW;
+        *rests() = is_slow.then(|| Instant::now() + REST);
+        answer
     }
 }
 
@@ -186,5 +215,42 @@ async fn question(resolver: &TokioResolver, name: &str) -> Answer {
             tracing::debug!(%error, "a key could not be asked for");
             Answer::Silent
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeySource, REST};
+    use crate::mail::Answer;
+    use tokio::time::{Instant, sleep};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resolver_that_is_silent_keeps_one_waiting_and_not_the_next() {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let keys = KeySource::at(silent.local_addr().expect("its address"));
+        let mut took = Vec::new();
+        for _ in 0..3 {
+            let begin = Instant::now();
+            let names = [
+                "a._domainkey.b.example".to_owned(),
+                "c._domainkey.b.example".to_owned(),
+            ];
+            let answers = keys.ask(&names).await;
+            assert!(
+                names
+                    .iter()
+                    .all(|name| answers.get(name) == Some(&Answer::Silent))
+            );
+            took.push(begin.elapsed().as_secs());
+            if took.len() == 2 {
+                sleep(REST).await;
+            }
+        }
+        assert!(
+            took[0] >= 2 && took[0] <= 10,
+            "both are asked at once: {took:?}"
+        );
+        assert_eq!(took[1], 0, "{took:?}");
+        assert!(took[2] >= 2, "and it is asked again: {took:?}");
     }
 }
