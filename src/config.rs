@@ -218,6 +218,13 @@ impl Config {
         let keys = parsed.sender.keys(file).map_err(&wrong)?;
         let mut accounts: Vec<Arc<Account>> = Vec::new();
         for entry in parsed.account {
+            let address = &entry.get_ref().address;
+            let is_same =
+                |other: &Arc<Account>| other.address.eq_ignore_ascii_case(address.get_ref());
+            if accounts.iter().any(is_same) {
+                let what = "an account above has this address. Make one of the two";
+                return Err(wrong((address.span(), what.to_owned())));
+            }
             let account = account(entry.into_inner(), &parsed.sender, file).map_err(&wrong)?;
             accounts.push(Arc::new(account));
         }
@@ -435,6 +442,13 @@ usernames = ["*@acme.example"]
             (
                 format!("{GOOD}folders = [\"INBOX\", \"INBOX\"]\n"),
                 "config.toml:6:11: a folder is named twice",
+            ),
+            (
+                format!(
+                    "{GOOD}{}",
+                    GOOD.replace("integration@acme", "Integration@Acme")
+                ),
+                "config.toml:8:11: an account above has this address. Make one of the two",
             ),
             (
                 format!("{GOOD}trusted_authserv_id = \" \"\n"),

@@ -9,8 +9,8 @@ use super::{Failure, House};
 use crate::account::Account;
 use crate::attendant::{self, Attendant, Charge, Told};
 use crate::config::Config;
-use crate::daemon::Client;
 use crate::daemon::protocol::{Answer, Begin, Configuration, Prompt, Request};
+use crate::daemon::{Client, client};
 use crate::imap::{Order, Temper};
 use crate::intake::{Intake, Step};
 use crate::news::News;
@@ -156,10 +156,17 @@ async fn daemon(house: &House, account: &Account, begin: &Begin) -> Result<Clien
         return Err(None);
     }
     let runtime = House::runtime_directory().map_err(|_| None)?;
-    let client = Client::connect(&runtime).await;
-    let mut client = client
-        .map_err(|error| Some(error.to_string()))?
-        .ok_or(None)?;
+    let client = match Client::connect(&runtime).await {
+        // It says which side to restart, so a person is to hear it.
+        Err(error @ client::Error::Version(_)) => {
+            house
+                .announcer
+                .say(&format!("Not asking the daemon: {error}."));
+            return Err(None);
+        }
+        client => client.map_err(|error| Some(error.to_string()))?,
+    };
+    let mut client = client.ok_or(None)?;
     let file = house.config_file().map_err(|_| None)?;
     let ours = Configuration::of(&file).map_err(|error| Some(error.to_string()))?;
     if client.config().file != ours.file {

@@ -48,15 +48,6 @@ impl Source {
                 self.file.display()
             )
         })?;
-        let mut addresses: Vec<_> = config.accounts.iter().map(|one| key(one)).collect();
-        addresses.sort_unstable();
-        if let Some([twice, _]) = addresses.array_windows().find(|[one, next]| one == next) {
-            return Err(format!(
-                "{}: two accounts have the address {}. Make one of them",
-                self.file.display(),
-                twice
-            ));
-        }
         let keys = keys(self.dkim_keys.as_deref(), config.keys.as_ref());
         let keys = keys.map_err(|error| error.to_string())?;
         Ok(Read {
