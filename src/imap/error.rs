@@ -1,11 +1,11 @@
 //! What can go wrong with a mailbox, in words for the person whose mailbox it is.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::guard::Violation;
+use crate::escape::escaped;
 use crate::keychain;
 
 /// Most of a server's own words that are shown, in characters.
@@ -149,19 +149,7 @@ impl ServerText {
     /// Takes a response's text.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut shown = String::new();
-        for (count, character) in text.chars().enumerate() {
-            if count == SHOWN {
-                shown.push('…');
-                break;
-            }
-            if character.is_control() {
-                let _ = write!(shown, "{}", character.escape_default());
-            } else {
-                shown.push(character);
-            }
-        }
-        Self(shown)
+        Self(escaped(text, SHOWN))
     }
 }
 
