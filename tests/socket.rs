@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 fn directory(stage: &Stage) -> PathBuf {
@@ -47,9 +48,12 @@ fn is_ended(mut stream: &UnixStream) -> bool {
 
 /// The daemon serves, and stores what comes.
 fn goes_on(stage: &Stage) {
-    let token = stage.deliver_token(USERNAME);
+    // Another user each time: a token of the last minutes would be an answer, too.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let username = format!("user{}@acme.example", COUNT.fetch_add(1, Ordering::Relaxed));
+    let token = stage.deliver_token(&username);
     let waiting = stage.program();
-    let output = waiting.run(["-v", "wait", USERNAME, "--timeout", "30s", "--print"]);
+    let output = waiting.run(["-v", "wait", &username, "--timeout", "30s", "--print"]);
     let output = output.expect_code(0);
     assert_eq!(output.stdout(), format!("{token}\n"));
     assert!(
