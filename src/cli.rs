@@ -94,6 +94,8 @@ pub enum Command {
     Run(RunArgs),
     /// Print the stored token
     Get(GetArgs),
+    /// Run a program with the stored token in its environment
+    Exec(ExecArgs),
     /// Show what is stored, from which mail, since when; never the token
     List,
     /// Delete the stored token
@@ -179,6 +181,20 @@ pub struct GetArgs {
     pub username: String,
 }
 
+/// `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The Salesforce username
+    #[arg(value_parser = username)]
+    pub username: String,
+    /// The variable that holds the token
+    #[arg(long, value_name = "NAME", default_value = "SALESFORCE_SECURITY_TOKEN", value_parser = variable)]
+    pub env: String,
+    /// The program, with its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
 /// `forget`.
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
@@ -249,6 +265,13 @@ fn username(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it is neither a command nor a Salesforce username, which holds an @".to_owned())
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['=', '\0']) {
+        return Err("a variable's name is not empty and holds no `=`".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

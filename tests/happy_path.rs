@@ -545,3 +545,56 @@ fn a_tool_that_ends_while_its_token_is_being_stored_gets_it_stored() {
     running.wait().expect_code(0);
     assert_eq!(stage.stored(USERNAME), Some(token));
 }
+
+#[test]
+fn exec_becomes_the_program_with_the_token_in_its_environment_alone() {
+    let stage = Stage::new();
+    let token = stage.deliver_token(USERNAME);
+    let program = stage.program();
+    program
+        .run(["wait", USERNAME, "--timeout", "20s"])
+        .expect_code(0);
+    let show = "printf '%s %s' \"$SALESFORCE_SECURITY_TOKEN\" \"$1\"; tr '\\0' ' ' < /proc/$$/cmdline >&2; exit 42";
+    let output = program
+        .run(["exec", USERNAME, "--", "sh", "-c", show, "sh", "one word"])
+        .expect_code(42);
+    assert_eq!(output.stdout(), format!("{token} one word"));
+    assert!(!output.stderr().contains(&token), "{}", output.stderr());
+
+    let named = [
+        "exec", USERNAME, "--env", "SF_TOKEN", "--", "printenv", "SF_TOKEN",
+    ];
+    let output = program.run(named).expect_code(0);
+    assert_eq!(output.stdout(), format!("{token}\n"));
+
+    // Signals reach the program itself, and its end is ours.
+    let sleeping = program.spawn(["exec", USERNAME, "--", "sleep", "30"]);
+    lab::eventually(
+        "another program in our place",
+        std::time::Duration::from_secs(10),
+        || {
+            let name = std::fs::read_to_string(format!("/proc/{}/comm", sleeping.pid()));
+            name.is_ok_and(|name| name == "sleep\n").then_some(())
+        },
+        String::new,
+    );
+    sleeping.signal("TERM");
+    let status = sleeping.wait().status;
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(15)
+    );
+
+    program
+        .run(["exec", "nobody@acme.example", "--", "true"])
+        .expect_code(8);
+    program
+        .run(["exec", USERNAME, "--", "no-such-program"])
+        .expect_code(127);
+    program
+        .run(["exec", USERNAME, "--", "/etc/passwd"])
+        .expect_code(126);
+    program
+        .run(["exec", USERNAME, "--env", "A=B", "--", "true"])
+        .expect_code(2);
+}

@@ -54,6 +54,16 @@ impl Exit {
         }
     }
 
+    /// A program that cannot be started, as shells say it: 127 for not found, 126 for not executable.
+    pub(super) fn not_started(error: &std::io::Error) -> Self {
+        let status = if error.kind() == std::io::ErrorKind::NotFound {
+            127
+        } else {
+            126
+        };
+        Self::Tool(status)
+    }
+
     /// Whose status this is.
     pub(super) fn by(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! `fetch-token get`: print the stored token, alone.
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::announce::object;
@@ -10,19 +10,25 @@ use crate::keychain::TOKEN_SERVICE;
 use crate::ledger::{Entry, List};
 
 pub(super) async fn get(house: &House, args: GetArgs) -> Result<Exit, Failure> {
-    let username = stored_name(&args.username);
-    let token = house
-        .keychain
-        .get(TOKEN_SERVICE, &username)
-        .await?
-        .ok_or_else(|| nothing_stored(&args.username))?;
+    let (username, token) = stored(house, &args.username).await?;
     let token = token.expose_secret();
-    warn_of_newer(house, &username);
     house.announcer.result(
         token,
         object(json!({"event": "token", "username": username, "token": token})),
     );
     Ok(Exit::Done)
+}
+
+/// The stored token, and how the keychain spells the username. Says so where it may be dead.
+pub(super) async fn stored(
+    house: &House,
+    username: &str,
+) -> Result<(String, SecretString), Failure> {
+    let name = stored_name(username);
+    let token = house.keychain.get(TOKEN_SERVICE, &name).await?;
+    let token = token.ok_or_else(|| nothing_stored(username))?;
+    warn_of_newer(house, &name);
+    Ok((name, token))
 }
 
 /// Says so where a newer mail for the username was refused or waits: the token printed may be dead.

@@ -4,6 +4,7 @@ mod accept;
 pub mod announce;
 mod arm;
 mod daemon;
+mod exec;
 mod exit;
 mod extract;
 mod forget;
@@ -111,6 +112,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Arm(args) => arm::arm(&house, args).await,
             Command::Run(args) => run::run(&house, args).await,
             Command::Get(args) => get::get(&house, args).await,
+            Command::Exec(args) => exec::exec(&house, args).await,
             Command::List => list::list(&house),
             Command::Forget(args) => forget::forget(&house, args).await,
             Command::Extract(args) => extract::extract(&house, args).await,

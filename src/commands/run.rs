@@ -178,21 +178,13 @@ impl Tool {
         }
         match tool.spawn() {
             Ok(child) => Ok(Self(child)),
-            Err(error) => {
-                // As shells do: 127 for not found, 126 for not executable.
-                let status = if error.kind() == std::io::ErrorKind::NotFound {
-                    127
-                } else {
-                    126
-                };
-                Err(Failure::new(
-                    Exit::Tool(status),
-                    format!(
-                        "the tool {} cannot be started ({error}). Nothing was reset. Check the command after --",
-                        command[0].display()
-                    ),
-                ))
-            }
+            Err(error) => Err(Failure::new(
+                Exit::not_started(&error),
+                format!(
+                    "the tool {} cannot be started ({error}). Nothing was reset. Check the command after --",
+                    command[0].display()
+                ),
+            )),
         }
     }
 
