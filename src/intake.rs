@@ -248,6 +248,7 @@ impl Intake {
             let keys = source.ask(&pending.keys).await;
             judgement = mail::judge(raw, policy, &keys, now);
         }
+        let facts = judgement.facts();
         let fate = match judgement.verdict {
             Verdict::Token(mail) => Fate::Judged(mail),
             Verdict::Refused(refusal) => Fate::Refused((&refusal).into()),
@@ -258,7 +259,7 @@ impl Intake {
             })),
         };
         self.begin(Step::Idle);
-        (judgement.facts, fate)
+        (facts, fate)
     }
 
     /// The mail whose token is stored needs no second proof: its key may be silent by now, or its signature expired.

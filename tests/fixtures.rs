@@ -106,7 +106,7 @@ impl Fixture {
         })
     }
 
-    fn judge(&self, raw: &[u8]) -> Judgement {
+    fn judge<'r>(&self, raw: &'r [u8]) -> Judgement<'r> {
         let now = self
             .expected
             .now
@@ -127,7 +127,7 @@ impl Fixture {
     fn differences(&self) -> Vec<String> {
         let expected = &self.expected;
         let judgement = self.judge(&self.raw);
-        let facts = &judgement.facts;
+        let facts = judgement.facts();
         let (token, warnings) = match &judgement.verdict {
             Verdict::Token(mail) => (
                 Some(mail.token.expose().to_owned()),

@@ -215,8 +215,9 @@ fn no_signature_makes_much_work() {
 
 #[test]
 fn a_proof_records_what_can_be_looked_up_later() {
-    let judgement = judge(&signed(), &Policy::any(), &key_file(), now());
-    let proof = judgement.facts.proof.expect("a proof");
+    let raw = signed();
+    let judgement = judge(&raw, &Policy::any(), &key_file(), now());
+    let proof = judgement.facts().proof.expect("a proof");
     assert_eq!(proof.method, Method::Dkim);
     assert_eq!(proof.domain, "salesforce.com");
     assert_eq!(proof.selector, lab::SELECTOR);
@@ -239,7 +240,7 @@ fn a_proof_records_what_can_be_looked_up_later() {
         ..Policy::any()
     };
     let judgement = judge(&vouched, &policy, &Unasked, now());
-    let proof = judgement.facts.proof.expect("a proof");
+    let proof = judgement.facts().proof.expect("a proof");
     assert_eq!(proof.method, Method::AuthenticationResults);
     assert_eq!(proof.key_fingerprint, None);
 }

@@ -31,7 +31,7 @@ fuzz_target!(|raw: &[u8]| {
     let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a time");
     let judgement = judge(raw, &Policy::any(), &*KEYS, now);
     if let Verdict::Token(mail) = &judgement.verdict {
-        assert!(judgement.facts.proof.is_some());
+        assert!(judgement.facts().proof.is_some());
         assert!((20..=32).contains(&mail.token.expose().len()));
         assert!(!format!("{judgement:?}").contains(mail.token.expose()));
     }

@@ -65,7 +65,7 @@ pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Fail
         &mail::Unasked,
         Timestamp::now(),
     )
-    .facts;
+    .facts();
     let outcome = house
         .intake(&config)?
         .accept(mail, facts, entry.origin)

@@ -6,6 +6,7 @@
 //! columns, and no link, list or bold text is decorated.
 
 use html2text::render::{TaggedLine, TextDecorator};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::mime::CUT;
 
@@ -23,57 +24,70 @@ pub(super) fn render(flat: &str) -> Option<String> {
 }
 
 /// Elements whose content is no text (WHATWG HTML, section 13.1.2: raw text, and the title).
-const NOT_SHOWN: [&str; 3] = ["script", "style", "title"];
+const NOT_SHOWN: [&[u8]; 3] = [b"script", b"style", b"title"];
 
-/// Elements that begin and end a line. All others, known or not, are inline: their tags vanish and their text joins.
-const LINES: [&str; 46] = [
-    "address",
-    "article",
-    "aside",
-    "blockquote",
-    "body",
-    "br",
-    "button",
-    "caption",
-    "center",
-    "dd",
-    "details",
-    "dialog",
-    "dir",
-    "div",
-    "dl",
-    "dt",
-    "fieldset",
-    "figcaption",
-    "figure",
-    "footer",
-    "form",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "head",
-    "header",
-    "hr",
-    "legend",
-    "li",
-    "main",
-    "nav",
-    "ol",
-    "option",
-    "p",
-    "pre",
-    "section",
-    "summary",
-    "table",
-    "td",
-    "th",
-    "tr",
-    "ul",
-    "textarea",
-];
+/// The longest name of an element that [`is_line`] knows.
+const LONGEST_LINE: usize = 10;
+
+/// Whether an element begins and ends a line. All others, known or not, are inline: their tags vanish and their text
+/// joins.
+pub(super) fn is_line(name: &[u8]) -> bool {
+    let mut lower = [0; LONGEST_LINE];
+    let Some(lower) = lower.get_mut(..name.len()) else {
+        return false;
+    };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    // One comparison decides most names, and a mail may have thousands.
+    match &*lower {
+        b"p" => true,
+        [_, _] => matches!(
+            &*lower,
+            b"br"
+                | b"dd"
+                | b"dl"
+                | b"dt"
+                | b"h1"
+                | b"h2"
+                | b"h3"
+                | b"h4"
+                | b"h5"
+                | b"h6"
+                | b"hr"
+                | b"li"
+                | b"ol"
+                | b"td"
+                | b"th"
+                | b"tr"
+                | b"ul"
+        ),
+        [_, _, _] => matches!(&*lower, b"dir" | b"div" | b"nav" | b"pre"),
+        [_, _, _, _] => matches!(&*lower, b"body" | b"form" | b"head" | b"main"),
+        _ => matches!(
+            &*lower,
+            b"address"
+                | b"article"
+                | b"aside"
+                | b"blockquote"
+                | b"button"
+                | b"caption"
+                | b"center"
+                | b"details"
+                | b"dialog"
+                | b"fieldset"
+                | b"figcaption"
+                | b"figure"
+                | b"footer"
+                | b"header"
+                | b"legend"
+                | b"option"
+                | b"section"
+                | b"summary"
+                | b"table"
+                | b"textarea"
+        ),
+    }
+}
 
 /// Reduces markup to text, `<br>` and un-nested `<blockquote>`; with [`CUT`] in place of markup that never ends.
 pub(super) fn flatten(html: &str) -> String {
@@ -86,7 +100,7 @@ pub(super) fn flatten(html: &str) -> String {
     while let Some(open) = rest.find('<') {
         flat.text(&rest[..open]);
         rest = &rest[open..];
-        match Markup::at_start_of(rest) {
+        match Markup::at_start_of(rest.as_bytes()) {
             Markup::None => {
                 flat.text("&lt;");
                 rest = &rest[1..];
@@ -98,7 +112,7 @@ pub(super) fn flatten(html: &str) -> String {
             Markup::Unshown { end } => rest = &rest[end..],
             Markup::Tag { name, closes, end } => {
                 rest = &rest[end..];
-                flat.tag(&name, closes);
+                flat.tag(name, closes);
             }
         }
     }
@@ -123,76 +137,78 @@ impl Flat {
         }
     }
 
-    fn tag(&mut self, name: &str, closes: bool) {
-        if !LINES.contains(&name) {
+    fn tag(&mut self, name: &[u8], closes: bool) {
+        if !is_line(name) {
             return;
         }
-        match (name, closes) {
-            ("blockquote", false) => {
+        match (name.to_ascii_lowercase().as_slice(), closes) {
+            (b"blockquote", false) => {
                 self.quotations += 1;
                 if self.quotations == 1 {
                     return self.out.push_str("<blockquote>");
                 }
             }
-            ("blockquote", true) if self.quotations > 0 => {
+            (b"blockquote", true) if self.quotations > 0 => {
                 self.quotations -= 1;
                 if self.quotations == 0 {
                     return self.out.push_str("</blockquote>");
                 }
             }
-            ("pre", false) => self.preformatted += 1,
-            ("pre", true) => self.preformatted = self.preformatted.saturating_sub(1),
+            (b"pre", false) => self.preformatted += 1,
+            (b"pre", true) => self.preformatted = self.preformatted.saturating_sub(1),
             _ => {}
         }
         self.out.push_str("<br>");
     }
 }
 
-/// What a `<` begins (WHATWG HTML, section 13.2.5.6), and where it ends.
-enum Markup {
+/// What a `<` begins (WHATWG HTML, section 13.2.5.6), and where it ends. Told from octets, so that a glance can tell it
+/// in every charset that has ASCII's markup.
+pub(super) enum Markup<'a> {
     /// Nothing: the `<` is text.
     None,
     /// A tag, comment or unshown element whose end is missing.
     Endless,
     /// A comment, declaration or unshown element.
     Unshown { end: usize },
-    /// A start tag or an end tag.
+    /// A start tag or an end tag; the name in any case.
     Tag {
-        name: String,
+        name: &'a [u8],
         closes: bool,
         end: usize,
     },
 }
 
-impl Markup {
-    fn at_start_of(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let closes = bytes.get(1) == Some(&b'/');
+impl<'a> Markup<'a> {
+    pub(super) fn at_start_of(text: &'a [u8]) -> Self {
+        let closes = text.get(1) == Some(&b'/');
         let name_at = if closes { 2 } else { 1 };
-        match bytes.get(name_at) {
+        match text.get(name_at) {
             Some(letter) if letter.is_ascii_alphabetic() => Self::tag(text, name_at, closes),
             // `<!-->` is a whole comment too, hence the search from within the opening.
-            Some(b'!') if text.starts_with("<!--") => {
-                Self::unshown(text[2..].find("-->").map(|at| at + 2 + 3))
+            Some(b'!') if text.starts_with(b"<!--") => {
+                Self::unshown(memmem::find(&text[2..], b"-->").map(|at| at + 2 + 3))
             }
-            Some(b'!' | b'?') => Self::unshown(text.find('>').map(|at| at + 1)),
-            Some(_) if closes => Self::unshown(text.find('>').map(|at| at + 1)),
+            Some(b'!' | b'?') => Self::unshown(memchr(b'>', text).map(|at| at + 1)),
+            Some(_) if closes => Self::unshown(memchr(b'>', text).map(|at| at + 1)),
             Some(_) => Self::None,
             None => Self::Endless,
         }
     }
 
-    fn tag(text: &str, name_at: usize, closes: bool) -> Self {
-        let name: String = text[name_at..]
-            .chars()
-            .take_while(|c| !c.is_ascii_whitespace() && !matches!(c, '/' | '>'))
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        let Some(end) = tag_end(text.as_bytes(), name_at + name.len()) else {
+    fn tag(text: &'a [u8], name_at: usize, closes: bool) -> Self {
+        let name = &text[name_at..];
+        let length = name
+            .iter()
+            .position(|c| c.is_ascii_whitespace() || matches!(c, b'/' | b'>'))
+            .unwrap_or(name.len());
+        let name = &name[..length];
+        let Some(end) = tag_end(text, name_at + length) else {
             return Self::Endless;
         };
-        if NOT_SHOWN.contains(&name.as_str()) && !closes {
-            Self::unshown(content_end(text, end, &name))
+        let is = |unshown: &&[u8]| name.eq_ignore_ascii_case(unshown);
+        if !closes && NOT_SHOWN.iter().any(is) {
+            Self::unshown(content_end(text, end, name))
         } else {
             Self::Tag { name, closes, end }
         }
@@ -204,30 +220,34 @@ impl Markup {
 }
 
 /// Past the `>` of a tag; a `>` within a quoted attribute value does not end it.
-fn tag_end(bytes: &[u8], after_name: usize) -> Option<usize> {
-    let mut quote = None;
-    let mut after_equals = false;
-    for (at, &byte) in bytes.iter().enumerate().skip(after_name) {
-        match (quote, byte) {
-            (Some(open), _) if byte == open => quote = None,
-            (None, b'"' | b'\'') if after_equals => quote = Some(byte),
-            (None, b'>') => return Some(at + 1),
-            _ => {}
+fn tag_end(text: &[u8], after_name: usize) -> Option<usize> {
+    let mut at = after_name;
+    loop {
+        let octet = *text.get(at)?;
+        at += 1;
+        if octet == b'>' {
+            return Some(at);
         }
-        after_equals = byte == b'=' || (after_equals && byte.is_ascii_whitespace());
+        // A quote opens a value only below an equals sign; elsewhere it is a character like any other.
+        if octet == b'=' {
+            let value = text[at..].trim_ascii_start();
+            if let Some(&quote @ (b'"' | b'\'')) = value.first() {
+                at = text.len() - value.len() + 1;
+                at += memchr(quote, &text[at..])? + 1;
+            }
+        }
     }
-    None
 }
 
 /// Where the end tag of an unshown element begins.
-fn content_end(text: &str, content: usize, name: &str) -> Option<usize> {
-    text[content..]
-        .match_indices("</")
-        .map(|(at, _)| content + at)
-        .find(|at| {
-            text.as_bytes()
-                .get(at + 2..at + 2 + name.len())
-                .is_some_and(|closing| closing.eq_ignore_ascii_case(name.as_bytes()))
+fn content_end(text: &[u8], content: usize, name: &[u8]) -> Option<usize> {
+    memchr_iter(b'<', &text[content..])
+        .map(|at| content + at)
+        .find(|&at| {
+            text[at + 1..].first() == Some(&b'/')
+                && text
+                    .get(at + 2..at + 2 + name.len())
+                    .is_some_and(|closing| closing.eq_ignore_ascii_case(name))
         })
 }
 
@@ -297,6 +317,7 @@ impl TextDecorator for Undecorated {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mutation::{Dice, fixtures};
     use super::*;
 
     /// The lines that hold something.
@@ -317,7 +338,10 @@ mod tests {
 
     #[test]
     fn every_block_is_a_line_of_its_own() {
-        for name in LINES {
+        let names = "address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset \
+             figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hr legend li main nav ol option p pre section \
+             summary table td textarea th tr ul";
+        for name in names.split(' ') {
             let html = format!("one<{name}>two</{name}>three");
             let lines = lines(&html);
             let unquoted: Vec<&str> = lines
@@ -370,6 +394,50 @@ mod tests {
             "a</",
         ] {
             assert_eq!(lines(html), [format!("a{CUT}")], "{html}");
+        }
+    }
+
+    /// As [`tag_end`], octet by octet.
+    fn slow_tag_end(text: &[u8], after_name: usize) -> Option<usize> {
+        let mut quote = None;
+        let mut after_equals = false;
+        for (at, &octet) in text.iter().enumerate().skip(after_name) {
+            match (quote, octet) {
+                (Some(open), _) if octet == open => quote = None,
+                (None, b'"' | b'\'') if after_equals => quote = Some(octet),
+                (None, b'>') => return Some(at + 1),
+                _ => {}
+            }
+            after_equals = octet == b'=' || (after_equals && octet.is_ascii_whitespace());
+        }
+        None
+    }
+
+    #[test]
+    fn a_tag_ends_where_it_does_octet_by_octet() {
+        let mut dice = Dice(4);
+        for (_, mut mail) in fixtures() {
+            for _ in 0..3 {
+                let tags = memchr_iter(b'<', &mail).take(200);
+                for at in tags {
+                    assert_eq!(tag_end(&mail, at + 1), slow_tag_end(&mail, at + 1));
+                }
+                dice.mutate(&mut mail);
+            }
+        }
+        let pieces: [&[u8]; 12] = [
+            b"a", b"=", b"\"", b"'", b" ", b"\n", b"\x0C", b">", b"<", b"=\"", b"= '", b"\x80",
+        ];
+        for _ in 0..50_000 {
+            let text: Vec<u8> = (0..dice.throw(16))
+                .flat_map(|_| dice.pick(&pieces).to_vec())
+                .collect();
+            assert_eq!(
+                tag_end(&text, 0),
+                slow_tag_end(&text, 0),
+                "{}",
+                text.escape_ascii()
+            );
         }
     }
 }

@@ -62,12 +62,12 @@ const REPLY_OR_FORWARD: [&str; 41] = [
 
 /// Whether this label stands before the token in a known language.
 pub(super) fn is_known_token_label(label: &str) -> bool {
-    TOKEN.contains(&normalized(label).as_str())
+    is_one_of(&TOKEN, label)
 }
 
 /// Whether this label stands before the username in a known language.
 pub(super) fn is_known_username_label(label: &str) -> bool {
-    USERNAME.contains(&normalized(label).as_str())
+    is_one_of(&USERNAME, label)
 }
 
 /// Whether a decoded subject is a known one.
@@ -98,14 +98,16 @@ pub(super) fn is_reply_or_forward(subject: &str) -> bool {
     })
 }
 
+/// Whether this is one of the labels. The first character decides most, and lines without a colon are asked about too.
+fn is_one_of(known: &[&str], label: &str) -> bool {
+    let first = comparable(label).next();
+    known.iter().any(|known| known.chars().next() == first)
+        && known.contains(&normalized(label).as_str())
+}
+
 /// Case, width and blanks do not distinguish labels, nor does a remark in brackets at the end.
 fn normalized(label: &str) -> String {
-    let label: String = label
-        .chars()
-        .map(half_width)
-        .filter(|c| !c.is_whitespace())
-        .flat_map(char::to_lowercase)
-        .collect();
+    let label: String = comparable(label).collect();
     match label
         .strip_suffix(')')
         .and_then(|inner| inner.rsplit_once('('))
@@ -113,6 +115,14 @@ fn normalized(label: &str) -> String {
         Some((name, _remark)) => name.to_owned(),
         None => label,
     }
+}
+
+fn comparable(label: &str) -> impl Iterator<Item = char> {
+    label
+        .chars()
+        .map(half_width)
+        .filter(|c| !c.is_whitespace())
+        .flat_map(char::to_lowercase)
 }
 
 /// Full-width forms of ASCII (U+FF01 to U+FF5E) as ASCII, the part of NFKC that Japanese and Chinese mails need.

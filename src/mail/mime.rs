@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 
 use mailparse::{
-    DispositionType, MailHeader, MailHeaderMap, ParsedMail, parse_content_disposition,
+    DispositionType, MailHeaderMap, ParsedContentType, ParsedMail, parse_content_disposition,
 };
 use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 use super::html;
+use super::mime_fields::MimeFields;
 
 /// Why a mail, or its HTML, was not read. No token mail is like that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +35,6 @@ impl Unread {
 /// character, which no label, username or token holds.
 pub(super) const CUT: char = '\u{E000}';
 
-/// mailparse recurses into each multipart, and searches each for boundary lines: 64 fields bound both. Mails with
-/// many attachments stay below.
-const MAX_CONTENT_TYPES: usize = 64;
-/// Each part begins below a line that starts with two hyphens (RFC 2046, section 5.1.1).
-const MAX_DELIMITER_LINES: usize = 256;
-/// mailparse's cost for the parameters of a field is quadratic; a line of a mail has at most 998 characters (RFC 5322,
-/// section 2.1.1), and a folded field of two of them is already unusual.
-const MAX_MIME_FIELD: usize = 2048;
 /// A token mail shows at most 4 KiB; 256 KiB of text and line breaks is far beyond and still cheap to render.
 const MAX_FLAT_HTML: usize = 256 << 10;
 
@@ -62,7 +55,7 @@ pub(super) struct Shown {
 
 impl Shown {
     pub(super) fn of(raw: &[u8]) -> Result<Self, Unread> {
-        if !is_modest(raw) {
+        if MimeFields::scan(raw).is_none() {
             return Err(Unread::TooManyParts);
         }
         let Ok(mail) = mailparse::parse_mail(raw) else {
@@ -74,12 +67,7 @@ impl Shown {
                 is_simple: false,
             });
         };
-        let mut leaves = Leaves {
-            end: raw.as_ptr_range().end,
-            plain: Zeroizing::default(),
-            flat_html: Zeroizing::default(),
-        };
-        leaves.collect(&mail);
+        let leaves = Leaves::of(raw, &mail);
         let (html, unread) = render(&leaves.flat_html);
         Ok(Self {
             plain: leaves.plain,
@@ -91,36 +79,10 @@ impl Shown {
     }
 }
 
-/// Whether mailparse's work on this input is bounded; itself one pass over the input.
-fn is_modest(raw: &[u8]) -> bool {
-    static CONTENT_TYPE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?i-u)content-type").expect("a valid pattern"));
-    static FIELD_START: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?im-u)^content-(?:type|disposition|transfer-encoding)[ \t]*:")
-            .expect("a valid pattern")
-    });
-    static DELIMITER: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?m-u)^--").expect("a valid pattern"));
-
-    CONTENT_TYPE.find_iter(raw).nth(MAX_CONTENT_TYPES).is_none()
-        && DELIMITER.find_iter(raw).nth(MAX_DELIMITER_LINES).is_none()
-        && FIELD_START
-            .find_iter(raw)
-            .all(|field| field_is_short(&raw[field.start()..]))
-}
-
-/// Whether the field at the start ends within [`MAX_MIME_FIELD`]: at a line end that no fold follows.
-fn field_is_short(raw: &[u8]) -> bool {
-    let window = &raw[..raw.len().min(MAX_MIME_FIELD)];
-    window.len() == raw.len()
-        || window
-            .windows(2)
-            .any(|pair| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t'))
-}
-
 fn is_simple(mail: &ParsedMail) -> bool {
     let is_text = |part: &ParsedMail| {
-        matches!(part.ctype.mimetype.as_str(), "text/plain" | "text/html") && !is_attached(part)
+        matches!(part.ctype.mimetype.as_str(), "text/plain" | "text/html")
+            && !is_attached_part(part)
     };
     match mail.subparts.as_slice() {
         [] => is_text(mail) && reads_as_labelled(mail),
@@ -183,8 +145,18 @@ struct Leaves {
 }
 
 impl Leaves {
+    fn of(raw: &[u8], mail: &ParsedMail) -> Self {
+        let mut leaves = Self {
+            end: raw.as_ptr_range().end,
+            plain: Zeroizing::default(),
+            flat_html: Zeroizing::default(),
+        };
+        leaves.collect(mail);
+        leaves
+    }
+
     fn collect(&mut self, part: &ParsedMail) {
-        if is_attached(part) {
+        if is_attached_part(part) {
             return;
         }
         match part.ctype.mimetype.as_str() {
@@ -217,20 +189,19 @@ impl Leaves {
 }
 
 /// RFC 2183; a part with a file name is an attachment for every mail program, whatever it calls itself.
-fn is_attached(part: &ParsedMail) -> bool {
-    let named =
-        |params: &std::collections::BTreeMap<String, String>, name: &str| params.contains_key(name);
-    if named(&part.ctype.params, "name") {
-        return true;
-    }
-    part.headers
-        .get_first_header("Content-Disposition")
-        .map(MailHeader::get_value)
-        .map(|value| parse_content_disposition(&value))
-        .is_some_and(|disposition| {
-            disposition.disposition == DispositionType::Attachment
-                || named(&disposition.params, "filename")
-        })
+pub(super) fn is_attached(content_type: &ParsedContentType, disposition: Option<&str>) -> bool {
+    content_type.params.contains_key("name")
+        || disposition
+            .map(parse_content_disposition)
+            .is_some_and(|disposition| {
+                disposition.disposition == DispositionType::Attachment
+                    || disposition.params.contains_key("filename")
+            })
+}
+
+pub(super) fn is_attached_part(part: &ParsedMail) -> bool {
+    let disposition = part.headers.get_first_value("Content-Disposition");
+    is_attached(&part.ctype, disposition.as_deref())
 }
 
 /// The part's text; empty where its transfer encoding is broken.
@@ -244,6 +215,13 @@ fn decoded(part: &ParsedMail) -> Zeroizing<String> {
         None
     };
     Zeroizing::new(utf8.or_else(|| part.get_body().ok()).unwrap_or_default())
+}
+
+/// Why the HTML of a mail would not be read, told without reading it.
+pub(super) fn unread(raw: &[u8]) -> Option<Unread> {
+    let mail = mailparse::parse_mail(raw).ok()?;
+    let html = Leaves::of(raw, &mail).flat_html;
+    (html.len() > MAX_FLAT_HTML && may_show_a_token(&html)).then_some(Unread::HtmlTooLarge)
 }
 
 fn render(flat: &str) -> (Zeroizing<String>, Option<Unread>) {

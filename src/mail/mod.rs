@@ -1,8 +1,10 @@
 //! Raw message in, verdict out: is this mail a new security token, from whom, for which username?
 //!
 //! ```text
+//! glance   whether a mail is worth reading: most are not
 //! header   the header section, byte by byte (RFC 5322)
 //! mime     which parts a reader is shown (RFC 2045, 2046, 2183), and how much of a mail we look at
+//!          (mime_fields: how much work its parts are, told without parsing them)
 //! html     an HTML part as lines of text
 //! token    username and token by structure; labels are the second witness
 //! sender   whom it says it is from, to whom it is, and whether it is a conversation
@@ -25,12 +27,16 @@
 
 mod canonical;
 mod dkim;
+mod glance;
 mod header;
 mod html;
 mod identity;
 mod key;
 mod labels;
 mod mime;
+mod mime_fields;
+#[cfg(test)]
+mod mutation;
 mod policy;
 mod proof;
 mod refusal;
@@ -41,6 +47,8 @@ mod tag_list;
 mod token;
 mod triage;
 mod unproved;
+
+use std::fmt;
 
 use jiff::Timestamp;
 
@@ -56,6 +64,7 @@ pub use token::{Token, Warning};
 pub use unproved::{NoWord, Unproved};
 
 use dkim::Failure;
+use glance::Glance;
 use header::Section;
 use mime::Shown;
 use token::Reading;
@@ -64,12 +73,49 @@ use token::Reading;
 pub const MAX_MAIL: usize = 1 << 20;
 
 /// What one mail turned out to be, and what it said of itself.
-#[derive(Clone, Debug)]
-pub struct Judgement {
+#[derive(Clone)]
+pub struct Judgement<'m> {
     /// The outcome of the checks.
     pub verdict: Verdict,
-    /// What the mail says, proved or not: for messages to people and for the list of refused mails.
-    pub facts: Facts,
+    /// The octets that were judged.
+    seen: &'m [u8],
+    username: Option<String>,
+    proof: Option<Proof>,
+}
+
+impl Judgement<'_> {
+    /// What the mail says, proved or not: for messages to people and for the list of refused mails. It is read when it
+    /// is asked for, since hardly anybody asks what a mail without a token says.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let section = Section::scan(self.seen);
+        Facts {
+            username: self.username.clone(),
+            proof: self.proof.clone(),
+            ..section.as_ref().map(sender::facts).unwrap_or_default()
+        }
+    }
+}
+
+impl<'m> Judgement<'m> {
+    fn of_no_claim(seen: &'m [u8], why: Option<Unread>) -> Self {
+        Self {
+            verdict: Verdict::NotATokenMail(NotATokenMail { why }),
+            seen,
+            username: None,
+            proof: None,
+        }
+    }
+}
+
+impl fmt::Debug for Judgement<'_> {
+    /// Says nothing of the octets: they may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judgement")
+            .field("verdict", &self.verdict)
+            .field("facts", &self.facts())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The outcome of the checks.
@@ -160,51 +206,72 @@ pub struct Facts {
 /// A mail that makes no claim is [`Verdict::NotATokenMail`] whatever its header says. A mail that claims is checked
 /// in a fixed order, and the first check that fails is the reason of the refusal.
 #[must_use]
-pub fn judge(raw: &[u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Judgement {
-    let (seen, whole) = match raw.get(..MAX_MAIL) {
-        Some(start) if raw.len() > MAX_MAIL => (start, false),
-        _ => (raw, true),
-    };
-    let section = Section::scan(seen);
-    let mut facts = section.as_ref().map(sender::facts).unwrap_or_default();
+pub fn judge<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Judgement<'m> {
+    let seen = seen(raw);
+    match Glance::at(seen) {
+        Glance::Suspect => read(raw, policy, keys, now),
+        Glance::Large => Judgement::of_no_claim(seen, mime::unread(seen)),
+        Glance::Innocent => Judgement::of_no_claim(seen, None),
+    }
+}
+
+/// Judges as [`judge`] does, without a glance first: what a fuzzer compares it with.
+#[cfg(fuzzing)]
+#[must_use]
+pub fn judge_without_a_glance<'m>(
+    raw: &'m [u8],
+    policy: &Policy,
+    keys: &dyn Keys,
+    now: Timestamp,
+) -> Judgement<'m> {
+    read(raw, policy, keys, now)
+}
+
+/// The octets that are looked at.
+fn seen(raw: &[u8]) -> &[u8] {
+    &raw[..raw.len().min(MAX_MAIL)]
+}
+
+/// Judges a mail by reading it.
+fn read<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Judgement<'m> {
+    let seen = seen(raw);
     let shown = match Shown::of(seen) {
         Ok(shown) => shown,
-        Err(why) => {
-            let verdict = Verdict::NotATokenMail(NotATokenMail { why: Some(why) });
-            return Judgement { verdict, facts };
-        }
+        Err(why) => return Judgement::of_no_claim(seen, Some(why)),
     };
     if !token::may_stand_in(&shown.plain) && !token::may_stand_in(&shown.html) {
-        let verdict = Verdict::NotATokenMail(NotATokenMail { why: shown.unread });
-        return Judgement { verdict, facts };
+        return Judgement::of_no_claim(seen, shown.unread);
     }
     let (reading, other) = &readings(&shown);
-    let verdict = if reading.claims() {
-        facts.username = token::only_username(reading, other).map(str::to_owned);
-        let read = Read {
-            shown: &shown,
-            reading,
-            other,
-        };
-        let checked = if whole {
-            section
-                .map_err(|fault| Refusal::MalformedHeader(fault).into())
-                .and_then(|section| accept(&section, &read, policy, keys, now, &mut facts.proof))
-        } else {
-            Err(Refusal::TooLarge(TooLarge::Mail).into())
-        };
-        checked.map_or_else(Verdict::from, |mail| Verdict::Token(Box::new(mail)))
-    } else {
-        Verdict::NotATokenMail(NotATokenMail { why: shown.unread })
+    if !reading.claims() {
+        return Judgement::of_no_claim(seen, shown.unread);
+    }
+    let read = Read {
+        shown: &shown,
+        reading,
+        other,
     };
-    Judgement { verdict, facts }
+    let mut proof = None;
+    let checked = if seen.len() == raw.len() {
+        Section::scan(seen)
+            .map_err(|fault| Refusal::MalformedHeader(fault).into())
+            .and_then(|section| accept(&section, &read, policy, keys, now, &mut proof))
+    } else {
+        Err(Refusal::TooLarge(TooLarge::Mail).into())
+    };
+    Judgement {
+        verdict: checked.map_or_else(Verdict::from, |mail| Verdict::Token(Box::new(mail))),
+        seen,
+        username: token::only_username(reading, other).map(str::to_owned),
+        proof,
+    }
 }
 
 /// What a mail says, whatever speaks against it: for a person who decides to believe it. `None` where it does not
 /// name exactly one username and one token. A Date that cannot be read is `now`.
 #[must_use]
 pub fn believe(raw: &[u8], now: Timestamp) -> Option<TokenMail> {
-    let seen = &raw[..raw.len().min(MAX_MAIL)];
+    let seen = seen(raw);
     let shown = Shown::of(seen).ok()?;
     let (reading, other) = &readings(&shown);
     let token = token::agreed(reading, other, &UsernameGlobs::any()).ok()?;

@@ -86,7 +86,7 @@ const SHORTEST: usize = 20;
 /// Salesforce's own limit for a username.
 const MAX_USERNAME: usize = 80;
 /// Non-blank lines between username and token. None in every sample; two leave room for an organization or a URL.
-const MAX_BETWEEN: usize = 2;
+pub(super) const MAX_BETWEEN: usize = 2;
 
 /// One text of a mail, read.
 pub(super) struct Reading {

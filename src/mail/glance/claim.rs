@@ -1,0 +1,135 @@
+//! Whether a token may stand below a username, told line by line.
+
+use memchr::{memchr, memchr2, memmem};
+
+use super::super::mime_fields::Writing;
+use super::super::token::MAX_BETWEEN;
+use super::username;
+use super::word::{Alphabet, SHORTEST};
+
+/// How many lines below a username its token may stand: those between, that of the token's label, and its own.
+pub(super) const REACH: usize = MAX_BETWEEN + 2;
+
+/// The texts below usernames are looked at for so many times their own length: work stays linear in the mail.
+const PATIENCE: usize = 4;
+
+/// Whether a text that is written like this may claim. HTML and quoted-printable text is looked at as it stands, and so
+/// are several parts in a row: where that does not tell, it may.
+pub(super) fn may_stand_in(text: &[u8], writing: Writing, alphabet: &Alphabet) -> bool {
+    if writing.is_quoted && memmem::find(text, b"=40").is_some()
+        || writing.is_html && username::may_refer_to_at_sign(text, alphabet)
+    {
+        return true;
+    }
+    let mut places = username::places(text, alphabet).peekable();
+    if places.peek().is_none() {
+        return false;
+    }
+    let mut patience = text.len() * PATIENCE;
+    may_be_wide(text, writing)
+        || places.any(|at| {
+            let below = Below {
+                writing,
+                alphabet,
+                rest: &text[at + 1..],
+            };
+            below.may_hold_token(&mut patience)
+        })
+}
+
+/// Whether the text may be UTF-16, of which every ASCII character has a NUL.
+fn may_be_wide(text: &[u8], writing: Writing) -> bool {
+    memchr(0, text).is_some() || writing.is_quoted && memmem::find(text, b"=00").is_some()
+}
+
+/// What stands below a username's `@`.
+struct Below<'t> {
+    writing: Writing,
+    alphabet: &'t Alphabet,
+    rest: &'t [u8],
+}
+
+impl Below<'_> {
+    /// Whether a token may stand within reach.
+    ///
+    /// In HTML a line end is a blank, unless it is preformatted. But what follows it would stand in the username's
+    /// line then, which would end in no username.
+    fn may_hold_token(mut self, patience: &mut usize) -> bool {
+        let mut lines = 0;
+        let mut is_first = true;
+        while lines < REACH {
+            let end = memchr2(b'\n', b'\r', self.rest);
+            let line = &self.rest[..end.unwrap_or(self.rest.len())];
+            let Some(left) = patience.checked_sub(line.len() + 1) else {
+                return true;
+            };
+            *patience = left;
+            let sight = Sight::of(line, self.writing);
+            // The username's own line may go on with another one, whose end is encoded.
+            let may_be_below = !is_first || sight == Sight::Encoded;
+            if sight == Sight::Unclear || may_be_below && self.may_end_in_token(line, sight) {
+                return true;
+            }
+            lines += usize::from(!is_first && sight == Sight::Shown);
+            is_first = false;
+            match end {
+                Some(end) => self.rest = &self.rest[end + 1..],
+                None => return false,
+            }
+        }
+        false
+    }
+
+    fn may_end_in_token(&self, line: &[u8], sight: Sight) -> bool {
+        if self.writing.has_parts && line.starts_with(b"--") {
+            // A part may end here, whose fields are no lines of text.
+            return true;
+        }
+        line.len() >= SHORTEST
+            && match sight {
+                // It may be several lines.
+                Sight::Encoded => self.alphabet.has_long_word(line),
+                _ => self.alphabet.may_end_in_token(line),
+            }
+    }
+}
+
+/// What a reader sees of a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// Nothing, perhaps.
+    Blank,
+    /// A letter or digit at least.
+    Shown,
+    /// What octets in disguise say.
+    Encoded,
+    /// It takes more than the line to tell.
+    Unclear,
+}
+
+impl Sight {
+    fn of(line: &[u8], writing: Writing) -> Self {
+        if writing.is_quoted && line.trim_ascii_end().ends_with(b"=") {
+            return Self::Unclear;
+        }
+        let mut sight = Self::Blank;
+        let mut is_ascii = true;
+        for octet in line {
+            match octet {
+                b'<' | b'&' if writing.is_html => return Self::Unclear,
+                b'=' if writing.is_quoted => sight = Self::Encoded,
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' if sight == Self::Blank => {
+                    sight = Self::Shown;
+                }
+                b'\t' | b' '..=b'~' => {}
+                0x80.. => is_ascii = false,
+                _ => return Self::Unclear,
+            }
+        }
+        match sight {
+            // A letter may be half of an invisible character.
+            Self::Shown if !is_ascii => Self::Blank,
+            sight => sight,
+        }
+    }
+}
