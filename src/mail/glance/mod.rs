@@ -9,7 +9,7 @@
 //! quoted_printable   that encoding, undone faster than mailparse does it
 //! ```
 //!
-//! [`Glance::at`] takes some mails that claim nothing for suspects, and none for innocent that [`super::judge`] would
+//! It is taken at mail of others than the listed senders alone (see [`super::judge`]). [`Glance::at`] takes some mails that claim nothing for suspects, and none for innocent that [`super::judge`] would
 //! call anything but a mail without a token, since
 //!
 //! - most mails are told without looking for their parts: no line of the whole body may be a username with a token
@@ -103,6 +103,11 @@ impl Glance {
             Self::Innocent
         }
     }
+}
+
+/// What stands above the first empty line.
+pub(super) fn header_section(raw: &[u8]) -> &[u8] {
+    &raw[..head::empty_line(raw).map_or(raw.len(), |(end, _)| end)]
 }
 
 /// Whether no text of the mail claims anything, however the mail falls into parts: most mail is told by this, and the

@@ -4,7 +4,7 @@ use mailparse::ParsedContentType;
 use mailparse::body::Body;
 
 use super::super::mutation::{Dice, fixtures};
-use super::super::{Policy, Unasked, Verdict, judge, read};
+use super::super::{Policy, Unasked, Verdict, at_a_glance, judge, read};
 use super::{Glance, quoted_printable};
 
 /// Whether the mail claims; panics where a glance makes a difference.
@@ -12,7 +12,8 @@ use super::{Glance, quoted_printable};
 fn claims(raw: &[u8], about: &str) -> bool {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let read = read(raw, &Policy::any(), &Unasked, now).verdict;
-    let glanced = judge(raw, &Policy::any(), &Unasked, now).verdict;
+    // Without looking who sent it, which would spare most fixtures.
+    let glanced = at_a_glance(raw).map_or_else(|| read.clone(), |judgement| judgement.verdict);
     assert_eq!(
         (glanced.word(), glanced.reason()),
         (read.word(), read.reason()),
@@ -178,4 +179,20 @@ fn a_claim_at_the_edge_of_what_is_read_is_seen() {
         let raw = format!("From: a@b.example\n{head}\n{body}");
         assert!(claims(raw.as_bytes(), head), "{raw}");
     }
+}
+
+#[test]
+fn what_names_a_listed_sender_is_read_in_any_case() {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let policy = Policy {
+        from: vec!["robot@vendor.example".to_owned()],
+        ..Policy::any()
+    };
+    let raw = b"From: robot@vendor.example\r\n\r\nno token at all\r\n";
+    assert!(policy.is_named_in(super::header_section(raw)));
+    assert!(!policy.is_named_in(super::header_section(
+        b"From: a@b.example\r\n\r\nwrite to robot@vendor.example\r\n"
+    )));
+    let verdict = judge(raw, &policy, &Unasked, now).verdict;
+    assert!(matches!(verdict, Verdict::NotATokenMail(_)));
 }
