@@ -28,8 +28,13 @@ impl Daemon {
             .clone()
             .env("RUST_LOG", "info")
             .deadline(Duration::from_mins(5));
+        Self::with(&program, ["daemon"])
+    }
+
+    /// Starts it with these arguments, and waits for nothing.
+    pub fn with<const N: usize>(program: &Program, arguments: [&str; N]) -> Self {
         Self {
-            running: program.spawn(["daemon"]),
+            running: program.spawn(arguments),
         }
     }
 
@@ -82,9 +87,9 @@ impl Daemon {
         output
     }
 
-    /// Ends it as a power failure does.
-    pub fn kill(self) {
+    /// Ends it as a power failure does; gives its log.
+    pub fn kill(self) -> String {
         self.running.signal("KILL");
-        let _ = self.running.wait();
+        self.running.wait().stderr()
     }
 }

@@ -9,7 +9,8 @@
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
 //! * [`Ground`]: many cases side by side on one server and one keychain, and [`Subject`], how the program is run;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
-//! * [`Daemon`]: `fetch-token daemon` on a stage, armed;
+//! * [`Daemon`]: `fetch-token daemon` on a stage, armed; [`Resident`], one that is killed and started again;
+//! * [`Deliveries`]: what was delivered, and the oracle that judges what became of it;
 //! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
 //! * [`Dns`]: a name server that tells the truth, nothing, or lies.
 //!
@@ -26,6 +27,7 @@
 mod ca;
 mod command;
 mod daemon;
+mod deliveries;
 mod dns;
 mod dovecot;
 mod faults;
@@ -37,6 +39,8 @@ mod maildir;
 mod network;
 mod peer;
 mod process;
+mod random;
+mod resident;
 mod secret_service;
 mod signer;
 mod stage;
@@ -45,6 +49,7 @@ mod subject;
 pub use ca::{Ca, Identity};
 pub use command::{Output, Program, Running};
 pub use daemon::Daemon;
+pub use deliveries::{Deliveries, kept};
 pub use dns::{Dns, Manner};
 pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
@@ -58,6 +63,8 @@ pub use mail::{TokenMail, other_mail, random_token};
 pub use maildir::{Maildir, Staged};
 pub use network::{Link, in_a_network_of_its_own};
 pub use peer::{MailboxState, Peer};
+pub use random::Random;
+pub use resident::{Event, Fate, Memory, Resident};
 pub use process::{eventually, require, signal};
 pub use secret_service::SecretService;
 pub use signer::{SELECTOR, Signer};
