@@ -288,7 +288,10 @@ fn a_daemon_among_faults_for_half_an_hour_loses_nothing_and_does_not_grow() {
     println!("start:  {at_start}\nmiddle: {in_the_middle}\nend:    {at_the_end}");
     scene.resident.stop();
     let events = scene.resident.events();
-    println!("latency, faults included: {}", deliveries.latencies(&events));
+    println!(
+        "latency, faults included: {}",
+        deliveries.latencies(&events)
+    );
     if settled.is_none() {
         println!("{}", scene.resident.log());
     }
