@@ -23,6 +23,11 @@ impl Random {
         Self(seed)
     }
 
+    /// Another sequence, for another thread.
+    pub fn split(&mut self) -> Self {
+        Self(self.next())
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
