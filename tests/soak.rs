@@ -1,6 +1,6 @@
 //! The soak: one daemon on two accounts, a token mail about every second, a fault every few seconds, for as long as
 //! `FETCH_TOKEN_SOAK_MINUTES` says (30 unless told). No token is lost, none is announced as new twice, and memory
-//! stays flat.
+//! stays flat. What the daemon said and what went wrong is left in `target/tmp/`.
 #![cfg(all(target_os = "linux", feature = "long-tests"))]
 
 mod lab;
@@ -9,8 +9,10 @@ use lab::{
     Deliveries, Direction, End, Fault, Faults, INTEGRATION, Memory, Options, Random, Resident,
     SecretService, Stage, UMLAUT, User, account, kept,
 };
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,8 +23,8 @@ const fn millis(from: u64, to: u64) -> Range<Duration> {
 }
 
 const BETWEEN_MAILS: Range<Duration> = millis(300, 1_700);
-const BETWEEN_FAULTS: Range<Duration> = millis(1_000, 5_000);
-const UNTIL_MENDED: Range<Duration> = millis(1_000, 8_000);
+const BETWEEN_FAULTS: Range<Duration> = millis(1_000, 4_000);
+const UNTIL_MENDED: Range<Duration> = millis(500, 5_000);
 
 /// How long nothing goes wrong before the end.
 const QUIET: Duration = Duration::from_mins(1);
@@ -184,7 +186,9 @@ struct Course {
     fault_at: Instant,
     broken: Option<(Trouble, usize)>,
     minute: u64,
-    happened: std::collections::BTreeMap<Trouble, usize>,
+    happened: BTreeMap<Trouble, usize>,
+    /// When what went wrong, for whoever looks into a failure.
+    history: String,
 }
 
 impl Course {
@@ -198,7 +202,8 @@ impl Course {
             fault_at: begin + BETWEEN_FAULTS.end,
             broken: None,
             minute: 0,
-            happened: std::collections::BTreeMap::new(),
+            happened: BTreeMap::new(),
+            history: String::new(),
         }
     }
 
@@ -216,6 +221,11 @@ impl Course {
         }
     }
 
+    fn note(&mut self, what: &str, trouble: Trouble, which: usize) {
+        let (now, user) = (jiff::Timestamp::now(), USERS[which].name);
+        writeln!(self.history, "{now} {what} {trouble:?} ({user})").expect("write into a String");
+    }
+
     /// The next thing that happens.
     fn step(&mut self, scene: &mut Scene, deliveries: &mut Deliveries) {
         let next = self.mail_at.min(self.fault_at);
@@ -227,9 +237,11 @@ impl Course {
             self.mail_at = Instant::now() + self.random.within(&BETWEEN_MAILS);
         } else if let Some((trouble, which)) = self.broken.take() {
             scene.mend(trouble, which);
+            self.note("mended:", trouble, which);
             self.fault_at = Instant::now() + self.random.within(&BETWEEN_FAULTS);
         } else {
             let (trouble, which) = (self.trouble(), self.random.below(USERS.len()));
+            self.note("begins:", trouble, which);
             scene.begin(trouble, which);
             *self.happened.entry(trouble).or_default() += 1;
             self.broken = Some((trouble, which));
@@ -284,7 +296,10 @@ fn a_daemon_among_faults_for_half_an_hour_loses_nothing_and_does_not_grow() {
     }
     let in_the_middle = in_the_middle.expect("a middle");
     let at_the_end = scene.resident.memory();
-    println!("all stored {settled:.1?} after the last fault");
+    println!(
+        "all stored {:.1?} after the last fault",
+        settled.unwrap_or_default()
+    );
     println!("start:  {at_start}\nmiddle: {in_the_middle}\nend:    {at_the_end}");
     scene.resident.stop();
     let events = scene.resident.events();
@@ -292,8 +307,12 @@ fn a_daemon_among_faults_for_half_an_hour_loses_nothing_and_does_not_grow() {
         "latency, faults included: {}",
         deliveries.latencies(&events)
     );
-    if settled.is_none() {
-        println!("{}", scene.resident.log());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (name, text) in [
+        ("soak-daemon.log", &scene.resident.log()),
+        ("soak-faults.log", &course.history),
+    ] {
+        std::fs::write(folder.join(name), text).expect("write what happened");
     }
     deliveries.judge(&events, &scene.stage.keychain);
     assert!(
