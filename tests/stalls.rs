@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use Direction::{FromClient, FromServer};
 
 /// The program's own deadlines, in seconds: for the TLS handshake, for what costs a server nothing (the greeting, the
-/// answers to IDLE and to DONE), for any other command, and how often it searches while IDLE says nothing.
+/// answers to IDLE and to DONE), for any other command, and how often it searches while IDLE says nothing: more often
+/// where somebody waits.
 const HANDSHAKE: u64 = 15;
 const PROMPT: u64 = 15;
 const COMMAND: u64 = 30;
-const SEARCH_EVERY: u64 = 20;
+const SEARCH_ATTENDED: u64 = 20;
+const SEARCH: u64 = 300;
 
 /// For the pause before the second connection, and the whole of that one, while everything else runs as well.
 const SECOND_CONNECTION: u64 = 15;
@@ -136,7 +138,7 @@ const STEPS: [Step; 13] = [
         mail: Mail::ComesWhileIdling,
         server: None,
         client: None,
-        limit: SEARCH_EVERY + PROMPT,
+        limit: SEARCH_ATTENDED + PROMPT,
     },
     command("DONE and FETCH", Mail::ComesWhileIdling, 5, PROMPT),
     amid(
@@ -151,24 +153,36 @@ const STEPS: [Step; 13] = [
 ];
 
 impl Step {
+    /// Whether nothing was asked of the server.
+    fn is_idling(self) -> bool {
+        self.server.is_none()
+    }
+
+    /// The deadline of this way to run the program.
+    fn limit_of(self, subject: Subject) -> u64 {
+        match subject {
+            Subject::Daemon if self.is_idling() => SEARCH + PROMPT,
+            _ => self.limit,
+        }
+    }
+
     /// Where this trouble begins, if it is one at this step.
     fn plan(self, trouble: Trouble) -> Option<Plan> {
         let place = match trouble {
             Trouble::ClientLost => self.client,
             _ => self.server,
         };
-        let idling = self.server.is_none();
         match place {
             Some(place) => Some(Plan::at(place, trouble.fault())),
-            None => idling.then(Plan::default),
+            None => self.is_idling().then(Plan::default),
         }
     }
 }
 
 /// Runs a session in which nothing goes wrong; gives its number of records, which the steps are counted in.
-fn whole_session(case: &Case<'_>, mail: Mail) -> u64 {
+fn whole_session(case: &Case<'_>, subject: Subject, mail: Mail) -> u64 {
     let token = (mail == Mail::LiesThere).then(|| case.deliver());
-    let watching = case.watch(Subject::Wait, Duration::from_secs(30));
+    let watching = case.watch(subject, Duration::from_secs(30));
     let token = token.unwrap_or_else(|| {
         watching.armed();
         case.deliver()
@@ -177,11 +191,11 @@ fn whole_session(case: &Case<'_>, mail: Mail) -> u64 {
     case.faults.connections()[0].records
 }
 
-fn run(case: &Case<'_>, step: Step, trouble: Trouble, plan: Plan) -> Duration {
+fn run(case: &Case<'_>, subject: Subject, step: Step, trouble: Trouble, plan: Plan) -> Duration {
     case.faults.next(plan);
-    let within = Duration::from_secs(step.limit + SECOND_CONNECTION);
+    let within = Duration::from_secs(step.limit_of(subject) + SECOND_CONNECTION);
     let early = (step.mail == Mail::LiesThere).then(|| case.deliver());
-    let watching = case.watch(Subject::Wait, within);
+    let watching = case.watch(subject, within);
     let token = early.unwrap_or_else(|| {
         if step.mail == Mail::ComesAtIdle {
             // What is lost on the way is not counted.
@@ -196,7 +210,7 @@ fn run(case: &Case<'_>, step: Step, trouble: Trouble, plan: Plan) -> Duration {
         } else {
             watching.armed();
         }
-        if step.server.is_none() {
+        if step.is_idling() {
             case.faults.now(trouble.fault());
         }
         case.deliver()
@@ -207,25 +221,39 @@ fn run(case: &Case<'_>, step: Step, trouble: Trouble, plan: Plan) -> Duration {
     took
 }
 
+/// Every trouble at every step.
+fn cases(subject: Subject) -> impl Iterator<Item = (Subject, Step, Trouble, Plan)> {
+    let both = STEPS
+        .into_iter()
+        .flat_map(|step| Trouble::ALL.map(|trouble| (step, trouble)));
+    both.filter_map(move |(step, trouble)| Some((subject, step, trouble, step.plan(trouble)?)))
+}
+
 #[test]
 fn a_connection_that_falls_silent_at_any_step_is_given_up_in_time_and_loses_no_token() {
     let begin = Instant::now();
-    let cases: Vec<_> = STEPS
-        .iter()
-        .flat_map(|&step| Trouble::ALL.map(|trouble| (step, trouble)))
-        .filter_map(|(step, trouble)| Some((step, trouble, step.plan(trouble)?)))
+    let all = Subject::ALL.into_iter().flat_map(cases);
+    // A daemon for which nobody waits looks after five minutes, so that those cases are for the long run.
+    let is_run = |subject: Subject, step: Step| {
+        cfg!(feature = "long-tests") || subject == Subject::Wait || !step.is_idling()
+    };
+    let cases: Vec<_> = all
+        .filter(|(subject, step, ..)| is_run(*subject, *step))
         .collect();
-    let ground = Ground::new(cases.len() + 2);
+    let ground = Ground::new(cases.len() + 2 * Subject::ALL.len());
     // Finished, and then a record a command, DONE and what follows it in one.
-    assert_eq!(whole_session(&ground.case(), Mail::LiesThere), 8);
-    assert_eq!(whole_session(&ground.case(), Mail::ComesWhileIdling), 7);
+    for subject in Subject::ALL {
+        let records = [Mail::LiesThere, Mail::ComesWhileIdling]
+            .map(|mail| whole_session(&ground.case(), subject, mail));
+        println!("{subject:?}: {records:?} records");
+    }
     each_in_parallel(
         &cases,
         cases.len(),
-        |(step, trouble, _)| format!("{trouble:?} {}", step.name),
-        |(step, trouble, plan)| {
-            let took = run(&ground.case(), *step, *trouble, plan.clone());
-            println!("{took:>7.1?}  {trouble:?} {}", step.name);
+        |(subject, step, trouble, _)| format!("{subject:?} {trouble:?} {}", step.name),
+        |(subject, step, trouble, plan)| {
+            let took = run(&ground.case(), *subject, *step, *trouble, plan.clone());
+            println!("{took:>7.1?}  {subject:?} {trouble:?} {}", step.name);
         },
     );
     assert_eq!(ground.left(), [""; 0], "nothing else is stored");

@@ -47,6 +47,8 @@ impl Ground {
         Self {
             dovecot: Dovecot::start(&Options {
                 users: users.clone(),
+                // A process for each connection, and two connections for a case; 100 is what it allows by itself.
+                settings: "service imap-login {\n process_limit = 500\n}".to_owned(),
                 ..Options::default()
             }),
             keychain: SecretService::start(),

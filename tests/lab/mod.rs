@@ -7,6 +7,7 @@
 //! * [`Faults`]: a proxy before Dovecot that cuts, stalls, loses, delays, slows and refuses;
 //! * [`Hostile`]: a mail server that never behaves;
 //! * [`in_a_network_of_its_own`]: a network namespace whose link goes down and up;
+//! * [`Disk`]: a small disk that can be filled, and [`Clock`], a wall clock that can be turned;
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
 //! * [`Ground`]: many cases side by side on one server and one keychain, and [`Subject`], how the program is run;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
@@ -26,9 +27,11 @@
 )]
 
 mod ca;
+mod clock;
 mod command;
 mod daemon;
 mod deliveries;
+mod disk;
 mod dns;
 mod dovecot;
 mod faults;
@@ -38,6 +41,7 @@ mod home;
 mod hostile;
 mod mail;
 mod maildir;
+mod namespace;
 mod network;
 mod peer;
 mod process;
@@ -49,9 +53,11 @@ mod stage;
 mod subject;
 
 pub use ca::{Ca, Identity};
+pub use clock::Clock;
 pub use command::{Output, Program, Running};
 pub use daemon::Daemon;
 pub use deliveries::{Deliveries, kept};
+pub use disk::{Disk, in_mounts_of_its_own};
 pub use dns::{Dns, Manner};
 pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
