@@ -52,7 +52,7 @@ impl Watching {
     pub fn armed(&self) {
         self.running.stderr_line(match self.subject {
             Subject::Wait => "the server announces new mail",
-            Subject::Daemon => ": watching folder=INBOX idle=true",
+            Subject::Daemon => " idle=true again=",
         });
     }
 
