@@ -191,7 +191,8 @@ fn a_folder_that_is_deleted_and_made_again() {
         let mut peer = stage.dovecot.peer(stage.user);
         peer.command("CREATE Tokens");
         let before = peer.mailbox("Tokens");
-        let watching = watch(&stage, subject);
+        // Dovecot tells a session by itself that its folder is gone, half a minute or so later.
+        let watching = stage.watch(subject, Duration::from_secs(90));
         watching.armed();
         peer.command("DELETE Tokens");
         peer.command("CREATE Tokens");
