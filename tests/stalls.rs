@@ -158,10 +158,12 @@ impl Step {
         self.server.is_none()
     }
 
-    /// The deadline of this way to run the program.
-    fn limit_of(self, subject: Subject) -> u64 {
-        match subject {
-            Subject::Daemon if self.is_idling() => SEARCH + PROMPT,
+    /// The deadline of this way to run the program, in this trouble.
+    fn limit_of(self, subject: Subject, trouble: Trouble) -> u64 {
+        match (subject, trouble) {
+            (Subject::Daemon, _) if self.is_idling() => SEARCH + PROMPT,
+            // The mail may be there before the folder is opened: then what is lost is SEARCH.
+            (_, Trouble::ClientLost) if self.mail == Mail::ComesAtIdle => COMMAND,
             _ => self.limit,
         }
     }
@@ -193,7 +195,7 @@ fn whole_session(case: &Case<'_>, subject: Subject, mail: Mail) -> u64 {
 
 fn run(case: &Case<'_>, subject: Subject, step: Step, trouble: Trouble, plan: Plan) -> Duration {
     case.faults.next(plan);
-    let within = Duration::from_secs(step.limit_of(subject) + SECOND_CONNECTION);
+    let within = Duration::from_secs(step.limit_of(subject, trouble) + SECOND_CONNECTION);
     let early = (step.mail == Mail::LiesThere).then(|| case.deliver());
     let watching = case.watch(subject, within);
     let token = early.unwrap_or_else(|| {
