@@ -2,7 +2,8 @@
 //!
 //! Two sessions, from the TLS handshake to the goodbye: one in which the mail comes while the program idles, one in
 //! which it lies there already. Each is measured first, then cut at octet after octet of either direction, by RST
-//! at even places and by FIN at odd ones. By default at a sample of them, with `--features long-tests` at all.
+//! at even places and by FIN at odd ones. By default at a sample of them, with `--features long-tests` at all; those of
+//! a daemon, which connects and reads as `wait` does, always at a sample.
 #![cfg(target_os = "linux")]
 
 mod lab;
@@ -25,8 +26,18 @@ const SPARE: u64 = 4;
 /// for.
 const GOODBYE: u64 = 250;
 
-/// Places in each direction of each session that a short run cuts at, between the first and the last few.
-const SAMPLE: u64 = 60;
+/// The same of a daemon, which may be told to end before it idles again.
+const GOODBYE_OF_A_DAEMON: u64 = 600;
+
+/// Places in each direction of each session to cut at, between the first and the last few; all of them where there is
+/// no number.
+fn sample(subject: Subject) -> Option<u64> {
+    match (subject, cfg!(feature = "long-tests")) {
+        (Subject::Wait, true) => None,
+        (Subject::Wait, false) | (Subject::Daemon, true) => Some(60),
+        (Subject::Daemon, false) => Some(8),
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Session {
@@ -38,6 +49,7 @@ enum Session {
 
 #[derive(Clone, Copy, Debug)]
 struct Cut {
+    subject: Subject,
     session: Session,
     direction: Direction,
     octet: u64,
@@ -46,28 +58,28 @@ struct Cut {
 }
 
 /// One run of the program; gives how long it took.
-fn run(case: &Case<'_>, session: Session) -> Duration {
+fn run(case: &Case<'_>, subject: Subject, session: Session) -> Duration {
     let (watching, token) = match session {
         Session::ComesWhileIdling => {
-            let watching = case.watch(Subject::Wait, WITHIN);
+            let watching = case.watch(subject, WITHIN);
             watching.armed();
             (watching, case.deliver())
         }
         Session::LiesThere => {
             let token = case.deliver();
-            (case.watch(Subject::Wait, WITHIN), token)
+            (case.watch(subject, WITHIN), token)
         }
     };
     case.expect(watching, &token)
 }
 
 /// The places in one direction of a session that has so many octets.
-fn places(octets: u64) -> Vec<u64> {
+fn places(octets: u64, sample: Option<u64>) -> Vec<u64> {
     let last = octets + SPARE;
-    if cfg!(feature = "long-tests") {
+    let Some(sample) = sample else {
         return (0..=last).collect();
-    }
-    let step = usize::try_from(octets / SAMPLE).expect("a short session");
+    };
+    let step = usize::try_from(octets / sample).expect("a short session");
     let mut places: Vec<_> = (0..=last).step_by(step | 1).collect();
     places.extend(0..4);
     places.extend(octets - 4..=last);
@@ -76,25 +88,31 @@ fn places(octets: u64) -> Vec<u64> {
     places
 }
 
-fn cuts(session: Session) -> Vec<Cut> {
+fn cuts(subject: Subject, session: Session) -> Vec<Cut> {
     let ground = Ground::new(1);
     let case = ground.case();
-    run(&case, session);
+    run(&case, subject, session);
     let [whole] = case.faults.connections()[..] else {
         panic!("one connection was to do");
     };
-    println!("{session:?}: {whole:?}");
+    println!("{subject:?}, {session:?}: {whole:?}");
+    let goodbye = match subject {
+        Subject::Wait => GOODBYE,
+        Subject::Daemon => GOODBYE_OF_A_DAEMON,
+    };
     let both = [
         (Direction::FromClient, whole.from_client),
         (Direction::FromServer, whole.from_server),
     ];
     both.into_iter()
         .flat_map(|(direction, octets)| {
-            places(octets).into_iter().map(move |octet| Cut {
+            let places = places(octets, sample(subject));
+            places.into_iter().map(move |octet| Cut {
+                subject,
                 session,
                 direction,
                 octet,
-                certain: octet + GOODBYE <= octets,
+                certain: octet + goodbye <= octets,
             })
         })
         .collect()
@@ -102,16 +120,17 @@ fn cuts(session: Session) -> Vec<Cut> {
 
 #[test]
 fn a_session_cut_after_any_octet_loses_no_token() {
-    let mut cuts = [Session::ComesWhileIdling, Session::LiesThere].map(cuts);
-    let [first, second] = &mut cuts;
-    first.append(second);
-    let cuts = first;
+    let sessions = [Session::ComesWhileIdling, Session::LiesThere];
+    let all = Subject::ALL
+        .into_iter()
+        .flat_map(|subject| sessions.map(|session| cuts(subject, session)));
+    let cuts: Vec<_> = all.flatten().collect();
 
     let begin = Instant::now();
     let ground = Ground::new(cuts.len());
     let (done, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
     each_in_parallel(
-        cuts,
+        &cuts,
         AT_A_TIME,
         |cut| format!("{cut:?}"),
         |&cut| {
@@ -125,7 +144,7 @@ fn a_session_cut_after_any_octet_loses_no_token() {
                 Place::Octet(cut.direction, cut.octet),
                 Fault::Cut(end),
             ));
-            run(&case, cut.session);
+            run(&case, cut.subject, cut.session);
             let reached = case.faults.connections()[0].due == 0;
             assert!(reached || !cut.certain, "the session was not cut");
             made.fetch_add(usize::from(reached), Ordering::Relaxed);
