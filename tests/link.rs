@@ -12,16 +12,18 @@ fn a_link_that_is_down_for_a_moment_while_the_mail_comes() {
     in_a_network_of_its_own(
         "a_link_that_is_down_for_a_moment_while_the_mail_comes",
         |link| {
-            let stage = Stage::new();
-            let watching = stage.watch(Subject::Wait, Duration::from_secs(40));
-            watching.armed();
-            link.down();
-            let token = stage.deliver_token(USERNAME);
-            // The time itself is what is tested: the server announces into the void.
-            std::thread::sleep(Duration::from_secs(3));
-            assert_eq!(stage.stored(USERNAME), None, "nothing gets through");
-            link.up();
-            stage.expect(watching, &token);
+            for subject in Subject::ALL {
+                let stage = Stage::new();
+                let watching = stage.watch(subject, Duration::from_secs(40));
+                watching.armed();
+                link.down();
+                let token = stage.deliver_token(USERNAME);
+                // The time itself is what is tested: the server announces into the void.
+                std::thread::sleep(Duration::from_secs(3));
+                assert_eq!(stage.stored(USERNAME), None, "nothing gets through");
+                link.up();
+                stage.expect(watching, &token);
+            }
         },
     );
 }
@@ -29,13 +31,15 @@ fn a_link_that_is_down_for_a_moment_while_the_mail_comes() {
 #[test]
 fn a_link_that_is_down_when_the_program_connects() {
     in_a_network_of_its_own("a_link_that_is_down_when_the_program_connects", |link| {
-        let stage = Stage::new();
-        let token = stage.deliver_token(USERNAME);
-        link.down();
-        let watching = stage.watch(Subject::Wait, Duration::from_secs(50));
-        watching.running.stderr_line("Trying again");
-        link.up();
-        stage.expect(watching, &token);
+        for subject in Subject::ALL {
+            let stage = Stage::new();
+            let token = stage.deliver_token(USERNAME);
+            link.down();
+            let watching = stage.watch(subject, Duration::from_secs(50));
+            watching.in_trouble();
+            link.up();
+            stage.expect(watching, &token);
+        }
     });
 }
 
