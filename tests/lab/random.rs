@@ -49,7 +49,7 @@ impl Random {
 
     /// A time between these, to the millisecond.
     pub fn within(&mut self, range: &Range<Duration>) -> Duration {
-        let span = (range.end - range.start).as_millis();
+        let span = range.end.saturating_sub(range.start).as_millis();
         let span = usize::try_from(span).expect("a short time");
         let more = u64::try_from(self.below(span)).expect("a short time");
         range.start + Duration::from_millis(more)

@@ -104,6 +104,19 @@ impl Resident {
         self.log().lines().filter_map(event).collect()
     }
 
+    /// What it has used of the processor, in the kernel and outside.
+    pub fn processor_time(&self) -> Duration {
+        // `proc_pid_stat(5)`: utime and stime, in ticks of a hundredth of a second; what comes before ends with a name.
+        let file = format!("/proc/{}/stat", self.daemon().pid());
+        let stat = std::fs::read_to_string(file).expect("the daemon's times");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let fields = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = fields
+            .map(|field| field.parse::<u64>().expect("ticks"))
+            .sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// What it holds in memory.
     pub fn memory(&self) -> Memory {
         let file = format!("/proc/{}/status", self.daemon().pid());

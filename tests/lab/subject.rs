@@ -99,7 +99,7 @@ impl Watching {
                 let mut output = self.running.wait().expect_code(0);
                 let ending = begin.elapsed();
                 assert!(ending < END, "{ending:.1?}\n{}", output.transcript());
-                output.elapsed -= ending;
+                output.elapsed = output.elapsed.saturating_sub(ending);
                 output
             }
         }
