@@ -64,3 +64,41 @@ fn a_daemon_killed_at_random_moments_under_a_stream_of_mails_loses_none() {
     resident.stop();
     deliveries.judge(&resident.events(), &stage.keychain);
 }
+
+/// Only a debug build ends where it is told to.
+#[test]
+#[cfg(debug_assertions)]
+fn a_daemon_that_ends_between_any_two_steps_of_storing_stores_in_its_next_life_and_announces_once()
+{
+    use lab::Daemon;
+
+    let stage = Stage::new();
+    for place in ["judged", "intent", "kept", "committed"] {
+        let mut dying = Daemon::launch(&stage.program().env("FETCH_TOKEN_CRASH_AT", place));
+        dying.wait_for(": watching", 1);
+        let username = format!("{place}@acme.example");
+        let token = stage.deliver_token(&username);
+        eventually(
+            place,
+            SOON,
+            || (!dying.is_running()).then_some(()),
+            || String::from("it goes on"),
+        );
+        let before = dying.log();
+
+        let daemon = Daemon::start(&stage);
+        let announced = || {
+            let said = before.clone() + &daemon.log();
+            said.matches(&format!(": stored username={username:?}"))
+                .count()
+        };
+        if place == "committed" {
+            // Whoever looks finds it stored; that the first could not say so any more is what hooks are for.
+            assert_eq!((announced(), stage.stored(&username)), (0, Some(token)));
+        } else {
+            daemon.wait_for(": stored", 1);
+            assert_eq!((announced(), stage.stored(&username)), (1, Some(token)));
+        }
+        daemon.stop();
+    }
+}
