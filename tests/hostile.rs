@@ -4,246 +4,16 @@
 
 mod lab;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fetch_token::imap::Cursor;
-use lab::{Ca, Home, INTEGRATION, Output, Program, account};
+use lab::{GREETING, INTEGRATION, Output, Scripted, remembering, sound};
 
 /// SASL PLAIN of [`INTEGRATION`].
 fn sasl_response() -> String {
     use base64::Engine as _;
     let plain = format!("\0{}\0{}", INTEGRATION.name, INTEGRATION.password);
     base64::prelude::BASE64_STANDARD.encode(plain)
-}
-
-/// A line that the client sent.
-#[derive(Clone, Debug)]
-struct Line {
-    connection: usize,
-    at: Instant,
-    text: String,
-}
-
-impl Line {
-    /// The line without its tag, and without what the login says.
-    fn command(&self) -> &str {
-        match self.text.split_once(' ') {
-            Some((_, "STARTTLS")) => "STARTTLS",
-            Some((_, command)) if command.starts_with("AUTHENTICATE") => "AUTHENTICATE",
-            Some((_, command)) => command,
-            None => &self.text,
-        }
-    }
-}
-
-/// A server that greets, and answers each line by its script: connection, line without its tag, tag → answer. An
-/// empty answer is silence.
-struct Server {
-    port: u16,
-    stop: Arc<AtomicBool>,
-    lines: Arc<Mutex<Vec<Line>>>,
-}
-
-type Script = dyn Fn(usize, &str, &str) -> String + Send + Sync;
-
-impl Server {
-    /// Speaks without TLS.
-    fn plain(
-        greeting: &'static str,
-        script: impl Fn(usize, &str, &str) -> String + Send + Sync + 'static,
-    ) -> Self {
-        Self::start(greeting, Arc::new(script), None)
-    }
-
-    /// Speaks with implicit TLS.
-    fn tls(
-        greeting: &'static str,
-        script: impl Fn(usize, &str, &str) -> String + Send + Sync + 'static,
-    ) -> Self {
-        let identity = &Ca::shared().localhost;
-        let identity = native_tls::Identity::from_pkcs8(
-            identity.certificate.as_bytes(),
-            identity.key.as_bytes(),
-        )
-        .expect("the lab's certificate");
-        let acceptor = native_tls::TlsAcceptor::new(identity).expect("a TLS server");
-        Self::start(greeting, Arc::new(script), Some(acceptor))
-    }
-
-    fn start(
-        greeting: &'static str,
-        script: Arc<Script>,
-        acceptor: Option<native_tls::TlsAcceptor>,
-    ) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not block");
-        let server = Self {
-            port,
-            stop: Arc::default(),
-            lines: Arc::default(),
-        };
-        let (stop, lines) = (Arc::clone(&server.stop), Arc::clone(&server.lines));
-        thread::spawn(move || {
-            let mut connection = 0;
-            while !stop.load(Ordering::Relaxed) {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(2));
-                    continue;
-                };
-                let talk = Talk {
-                    connection,
-                    greeting,
-                    script: Arc::clone(&script),
-                    stop: Arc::clone(&stop),
-                    lines: Arc::clone(&lines),
-                };
-                connection += 1;
-                let acceptor = acceptor.clone();
-                thread::spawn(move || talk.over(stream, acceptor));
-            }
-        });
-        server
-    }
-
-    /// What the client said.
-    fn lines(&self) -> Vec<Line> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// The commands of one connection.
-    fn commands(&self, connection: usize) -> Vec<String> {
-        let lines = self.lines();
-        let of_it = lines.iter().filter(|line| line.connection == connection);
-        of_it.map(|line| line.command().to_owned()).collect()
-    }
-
-    /// Runs the program against it.
-    fn run(&self, tls: &str, arguments: &[&str]) -> Output {
-        let home = Home::new();
-        let ca = home.path().join("ca.pem");
-        Ca::shared().write_to(&ca);
-        let password = home.write_private("mailbox-password", INTEGRATION.password);
-        home.write_config(&account(INTEGRATION, self.port, tls, &ca, &password));
-        Program::new(env!("CARGO_BIN_EXE_fetch-token"))
-            .at_home(&home)
-            .env("RUST_LOG", "trace")
-            .run(arguments)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// One connection.
-struct Talk {
-    connection: usize,
-    greeting: &'static str,
-    script: Arc<Script>,
-    stop: Arc<AtomicBool>,
-    lines: Arc<Mutex<Vec<Line>>>,
-}
-
-impl Talk {
-    fn over(&self, stream: TcpStream, acceptor: Option<native_tls::TlsAcceptor>) {
-        stream.set_nonblocking(false).expect("a stream that blocks");
-        match acceptor {
-            None => self.talk(&stream, &stream),
-            Some(acceptor) => {
-                stream
-                    .set_read_timeout(Some(Duration::from_secs(10)))
-                    .expect("a limit");
-                if let Ok(secured) = acceptor.accept(stream) {
-                    let tcp = secured.get_ref().try_clone().expect("a second handle");
-                    self.talk(secured, &tcp);
-                }
-            }
-        }
-    }
-
-    fn talk(&self, mut stream: impl Read + Write, tcp: &TcpStream) {
-        tcp.set_read_timeout(Some(Duration::from_millis(20)))
-            .expect("a limit");
-        if stream.write_all(self.greeting.as_bytes()).is_err() {
-            return;
-        }
-        let mut inbox = Vec::new();
-        let mut chunk = [0; 4096];
-        while !self.stop.load(Ordering::Relaxed) {
-            match stream.read(&mut chunk) {
-                Ok(0) => return,
-                Ok(read) => inbox.extend_from_slice(&chunk[..read]),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(_) => return,
-            }
-            while let Some(end) = inbox.iter().position(|&octet| octet == b'\n') {
-                let line: Vec<u8> = inbox.drain(..=end).collect();
-                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                let (tag, command) = text.split_once(' ').unwrap_or(("", &text));
-                let answer = (self.script)(self.connection, command, tag);
-                self.lines
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Line {
-                        connection: self.connection,
-                        at: Instant::now(),
-                        text: text.clone(),
-                    });
-                if stream.write_all(answer.as_bytes()).is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR IDLE WITHIN AUTH=PLAIN] ready\r\n";
-
-/// How a sound server with ten old mails answers.
-fn sound(command: &str, tag: &str) -> String {
-    let word = command.split(' ').next().unwrap_or_default();
-    match word {
-        "AUTHENTICATE" => format!("{tag} OK [CAPABILITY IMAP4rev1 IDLE WITHIN] in\r\n"),
-        "EXAMINE" => format!(
-            "* 10 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 100]\r\n{tag} OK [READ-ONLY]\r\n"
-        ),
-        "IDLE" => "+ idling\r\n".to_owned(),
-        // Which tag IDLE had is the script's to know.
-        "DONE" => String::new(),
-        _ => format!("{tag} OK\r\n"),
-    }
-}
-
-/// A sound server's answers, with the tag of IDLE kept for DONE.
-fn remembering(
-    script: impl Fn(usize, &str, &str) -> Option<String> + Send + Sync + 'static,
-) -> impl Fn(usize, &str, &str) -> String + Send + Sync + 'static {
-    let idle = Mutex::new(String::new());
-    move |connection, command, tag| {
-        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if command == "IDLE" {
-            tag.clone_into(&mut idle);
-        }
-        let answer = script(connection, command, tag);
-        if command == "DONE" {
-            return format!("{} OK Idle completed\r\n", idle.as_str());
-        }
-        answer.unwrap_or_else(|| sound(command, tag))
-    }
 }
 
 /// Nothing that only the mailbox's owner may see was said.
@@ -260,7 +30,7 @@ fn shows_no_secret(output: &Output) {
 
 /// The client said nothing that holds a password.
 #[track_caller]
-fn heard_no_secret(server: &Server) {
+fn heard_no_secret(server: &Scripted) {
     for line in server.lines() {
         assert!(
             !line.text.contains(&sasl_response()) && !line.text.contains(INTEGRATION.password),
@@ -272,7 +42,7 @@ fn heard_no_secret(server: &Server) {
 #[test]
 fn what_follows_starttls_in_clear_text_ends_the_connection() {
     for smuggled in ["* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hello\r\n", "x"] {
-        let server = Server::plain("* OK ready\r\n", move |_, _, tag| {
+        let server = Scripted::plain("* OK ready\r\n", move |_, _, tag| {
             format!("{tag} OK go ahead\r\n{smuggled}")
         });
         let output = server.run("starttls", &["--timeout", "2s"]).expect_code(4);
@@ -288,7 +58,7 @@ fn what_follows_starttls_in_clear_text_ends_the_connection() {
 
 #[test]
 fn a_server_that_greets_with_preauth_is_refused_before_tls_and_after() {
-    let server = Server::plain("* PREAUTH welcome\r\n", |_, _, tag| format!("{tag} OK\r\n"));
+    let server = Scripted::plain("* PREAUTH welcome\r\n", |_, _, tag| format!("{tag} OK\r\n"));
     let output = server.run("starttls", &["--timeout", "2s"]).expect_code(4);
     assert!(
         output.stderr().contains("before TLS"),
@@ -297,7 +67,7 @@ fn a_server_that_greets_with_preauth_is_refused_before_tls_and_after() {
     );
     assert!(server.lines().is_empty(), "{:?}", server.lines());
 
-    let server = Server::tls("* PREAUTH welcome\r\n", |_, command, tag| {
+    let server = Scripted::tls("* PREAUTH welcome\r\n", |_, command, tag| {
         sound(command, tag)
     });
     let output = server.run("implicit", &["--timeout", "2s"]).expect_code(4);
@@ -312,7 +82,7 @@ fn a_server_that_greets_with_preauth_is_refused_before_tls_and_after() {
 #[test]
 fn a_server_without_starttls_gets_no_password() {
     for answer in ["BAD unknown command", "NO not today", "PREAUTH"] {
-        let server = Server::plain(GREETING, move |_, _, tag| format!("{tag} {answer}\r\n"));
+        let server = Scripted::plain(GREETING, move |_, _, tag| format!("{tag} {answer}\r\n"));
         server.run("starttls", &["--timeout", "2s"]).expect_code(4);
         assert!(
             server
@@ -326,14 +96,14 @@ fn a_server_without_starttls_gets_no_password() {
 
 #[test]
 fn endless_talk_before_tls_ends_the_connection() {
-    let server = Server::plain("* OK ready\r\n", |_, _, _| "x".repeat(1_000_000));
+    let server = Scripted::plain("* OK ready\r\n", |_, _, _| "x".repeat(1_000_000));
     let output = server.run("starttls", &["--timeout", "2s"]).expect_code(4);
     assert!(
         output.stderr().contains("without end"),
         "{}",
         output.transcript()
     );
-    let server = Server::plain("* OK ready\r\n", |_, _, _| "* OK wait\r\n".repeat(100_000));
+    let server = Scripted::plain("* OK ready\r\n", |_, _, _| "* OK wait\r\n".repeat(100_000));
     let output = server.run("starttls", &["--timeout", "2s"]).expect_code(4);
     assert!(
         output.stderr().contains("before TLS"),
@@ -345,7 +115,7 @@ fn endless_talk_before_tls_ends_the_connection() {
 #[test]
 fn the_folder_is_searched_before_idle_and_after_and_the_log_shows_no_secret() {
     let mail = "From: a@b.example\r\nSubject: SecretInAMail7\r\n\r\nSecretInAMail7\r\n";
-    let server = Server::tls(
+    let server = Scripted::tls(
         GREETING,
         remembering(move |_, command, tag| {
             Some(match command {
@@ -381,7 +151,7 @@ fn the_folder_is_searched_before_idle_and_after_and_the_log_shows_no_secret() {
 
 #[test]
 fn a_silent_idle_is_ended_by_a_search_after_20_s() {
-    let server = Server::tls(GREETING, remembering(|_, _, _| None));
+    let server = Scripted::tls(GREETING, remembering(|_, _, _| None::<String>));
     server.run("implicit", &["--timeout", "23s"]).expect_code(3);
     let lines = server.lines();
     let at = |command: &str| {
@@ -413,7 +183,7 @@ fn a_silent_idle_is_ended_by_a_search_after_20_s() {
 
 #[test]
 fn a_server_that_refuses_idle_is_asked_every_5_s_on_the_same_connection() {
-    let server = Server::tls(
+    let server = Scripted::tls(
         GREETING,
         remembering(|_, command, tag| {
             (command == "IDLE").then(|| format!("{tag} NO not here\r\n"))
@@ -439,7 +209,7 @@ fn a_server_that_refuses_idle_is_asked_every_5_s_on_the_same_connection() {
 
 #[test]
 fn a_server_that_never_answers_idle_is_polled_after_connecting_again() {
-    let server = Server::tls(
+    let server = Scripted::tls(
         GREETING,
         remembering(|_, command, _| (command == "IDLE").then(String::new)),
     );
@@ -459,7 +229,7 @@ fn a_server_that_never_answers_idle_is_polled_after_connecting_again() {
 
 #[test]
 fn a_mail_that_is_announced_and_not_there_is_looked_for_after_1_2_and_5_s() {
-    let server = Server::tls(
+    let server = Scripted::tls(
         GREETING,
         remembering(|_, command, tag| {
             (command == "IDLE" && tag == "f4").then(|| "+ idling\r\n* 11 EXISTS\r\n".to_owned())
@@ -502,7 +272,7 @@ fn a_folder_that_was_renumbered_is_looked_back_over() {
         ),
         (cursor(7, 100), None),
     ] {
-        let server = Server::tls(GREETING, remembering(|_, _, _| None));
+        let server = Scripted::tls(GREETING, remembering(|_, _, _| None::<String>));
         server
             .run("implicit", &["--timeout", "2s", "--from", &cursor])
             .expect_code(3);
@@ -523,7 +293,7 @@ fn a_folder_that_was_renumbered_is_looked_back_over() {
 
 #[test]
 fn a_doubtful_refusal_is_final_when_said_twice_also_with_trouble_between() {
-    let server = Server::tls(GREETING, |connection, _, tag| match connection {
+    let server = Scripted::tls(GREETING, |connection, _, tag| match connection {
         1 => "* BYE busy\r\n".to_owned(),
         _ => format!("{tag} NO LOGIN failed.\r\n"),
     });
@@ -538,7 +308,7 @@ fn a_doubtful_refusal_is_final_when_said_twice_also_with_trouble_between() {
 
 #[test]
 fn a_connection_that_ends_is_made_again_and_the_gap_is_searched() {
-    let server = Server::tls(
+    let server = Scripted::tls(
         GREETING,
         remembering(|connection, command, tag| match (connection, command) {
             (0, "IDLE") => Some("+ idling\r\n* BYE see you\r\n".to_owned()),
