@@ -191,11 +191,16 @@ async fn start_tls(mut tcp: TcpStream) -> Result<TcpStream, Error> {
     let mut heard = 0;
     let greeting = read_line(&mut tcp, &mut received).await?;
     if !starts_with(&greeting, "* OK") {
-        return Err(if starts_with(&greeting, "* BYE") {
-            Error::Bye(ServerText::new(&String::from_utf8_lossy(&greeting[5..])))
-        } else {
+        return Err(if let Some(text) = goodbye(&greeting) {
+            Error::Bye(text)
+        } else if starts_with(&greeting, "* PREAUTH") {
             Error::Protocol("it greets as if somebody had logged in already, before TLS")
+        } else {
+            Error::Protocol("it does not greet as an IMAP server does")
         });
+    }
+    if starts_with(&received, "s1 ") {
+        return Err(Error::Protocol("it answers STARTTLS before it is asked"));
     }
     tcp.write_all(b"s1 STARTTLS\r\n")
         .await
@@ -204,6 +209,9 @@ async fn start_tls(mut tcp: TcpStream) -> Result<TcpStream, Error> {
         let line = read_line(&mut tcp, &mut received).await?;
         if starts_with(&line, "s1 OK") {
             break;
+        }
+        if let Some(text) = goodbye(&line) {
+            return Err(Error::Bye(text));
         }
         heard += line.len();
         if heard > BEFORE_TLS {
@@ -238,6 +246,12 @@ async fn read_line(tcp: &mut TcpStream, received: &mut Vec<u8>) -> Result<Vec<u8
             return Err(Error::Closed { step: "STARTTLS" });
         }
     }
+}
+
+/// What the server says with its goodbye (RFC 3501 §7.1.5), where the line is one.
+fn goodbye(line: &[u8]) -> Option<ServerText> {
+    let text = starts_with(line, "* BYE").then(|| String::from_utf8_lossy(&line[5..]))?;
+    Some(ServerText::new(text.trim_start()))
 }
 
 fn starts_with(line: &[u8], word: &str) -> bool {

@@ -42,6 +42,16 @@ const HEADER_FIELDS: usize = 4 * 1024;
 /// for ten times as many real ones. They are not kept.
 const LISTED: usize = 64 * 1024 * 1024;
 
+/// Octets of what a list says of one mail beside its header fields.
+const LISTED_EACH: usize = 1024;
+
+/// Mails that a search by UID may list: who was away that long has more to do than to wait for a token.
+const LISTED_MAILS: usize = 160_000;
+
+/// Mails in the last block of a look-back by sequence number: no window has as many, and a server may count what it
+/// likes.
+const LAST_BLOCK: u32 = 128 * 1024;
+
 /// Octets of a SEARCH answer, which is one line: room for some 15,000 UIDs. The parser's cost grows with its square.
 const SEARCHED: usize = 128 * 1024;
 
@@ -133,7 +143,9 @@ impl<S: Wire> Session<S> {
                 .await?;
             found.absent = parts.absent;
         } else {
-            let mut listed = self.list(&format!("{from}:*"), idling, triage).await?;
+            let mut listed = self
+                .list(&format!("{from}:*"), LISTED_MAILS, idling, triage)
+                .await?;
             listed.worth.retain(|uid, _| *uid >= from);
             listed.absent.retain(|uid| *uid >= from);
             let highest = listed.worth.keys().next_back();
@@ -154,7 +166,8 @@ impl<S: Wire> Session<S> {
     ) -> Result<bool, Error> {
         let mut highest = None;
         let command = Command::new("UID FETCH", format!("UID FETCH {from}:* (UID)"));
-        let sent = self.begin(idling, command, listing(0)).await?;
+        let allowance = listing(LISTED_MAILS, 0);
+        let sent = self.begin(idling, command, allowance).await?;
         self.complete(&sent, COMMAND, |response| {
             if let Some(Part { uid: Some(uid), .. }) = part(response) {
                 highest = highest.max(Some(uid));
@@ -203,7 +216,7 @@ impl<S: Wire> Session<S> {
         let mut found = Found::default();
         let recent: Vec<_> = recent.into_iter().collect();
         for uids in recent.chunks(NAMED) {
-            let mut listed = self.list(&uid_set(uids), None, triage).await?;
+            let mut listed = self.list(&uid_set(uids), uids.len(), None, triage).await?;
             listed
                 .worth
                 .retain(|uid, _| uids.binary_search(uid).is_ok());
@@ -223,6 +236,7 @@ impl<S: Wire> Session<S> {
             line: SEARCHED,
             literal: 0,
             total: SEARCHED + LINE,
+            ..Allowance::SHORT
         };
         let sent = self.send(Command::new("SEARCH", line), allowance).await?;
         self.complete(&sent, COMMAND, |response| {
@@ -240,11 +254,12 @@ impl<S: Wire> Session<S> {
         let mut recent = BTreeSet::new();
         let mut last = self.folder.exists;
         let mut length = BLOCK;
-        while last > 0 {
+        while last > 0 && length <= LAST_BLOCK {
             let first = last.saturating_sub(length - 1).max(1);
             let mut is_past = true;
             let line = format!("FETCH {first}:{last} (UID INTERNALDATE)");
-            let sent = self.send(Command::new("FETCH", line), listing(0)).await?;
+            let allowance = listing(length as usize, 0);
+            let sent = self.send(Command::new("FETCH", line), allowance).await?;
             self.complete(&sent, COMMAND, |response| {
                 let Some(Part {
                     uid: Some(uid),
@@ -274,6 +289,7 @@ impl<S: Wire> Session<S> {
     async fn list(
         &mut self,
         uids: &str,
+        mails: usize,
         idling: Option<Idling>,
         triage: Triage<'_>,
     ) -> Result<Listed, Error> {
@@ -285,7 +301,7 @@ impl<S: Wire> Session<S> {
             .begin(
                 idling,
                 Command::new("UID FETCH", line),
-                listing(HEADER_FIELDS),
+                listing(mails, HEADER_FIELDS),
             )
             .await?;
         self.complete(&sent, COMMAND, |response| match part(response) {
@@ -352,6 +368,7 @@ impl<S: Wire> Session<S> {
             line: LINE,
             literal: FIRST,
             total: TOGETHER * FIRST + Allowance::SHORT.total,
+            ..Allowance::SHORT
         };
         let sent = self
             .begin(idling, Command::new("UID FETCH", line), allowance)
@@ -410,6 +427,7 @@ impl<S: Wire> Session<S> {
             line: LINE,
             literal: REST,
             total: REST + Allowance::SHORT.total,
+            ..Allowance::SHORT
         };
         // Of its full size from the start: a vector that grows leaves copies behind that nobody wipes.
         let mut whole = Zeroizing::new(Vec::with_capacity(MOST));
@@ -443,12 +461,15 @@ fn has_whole_header(raw: &[u8]) -> bool {
     raw.windows(4).any(|octets| octets == b"\r\n\r\n")
 }
 
-/// For lists of mails with at most `literal` octets of header each.
-fn listing(literal: usize) -> Allowance {
+/// For lists of so many mails with at most `literal` octets of header each.
+fn listing(mails: usize, literal: usize) -> Allowance {
+    let total = mails.saturating_mul(literal + LISTED_EACH);
     Allowance {
         line: LINE,
         literal,
-        total: LISTED,
+        total: Allowance::SHORT.total.saturating_add(total).min(LISTED),
+        // A literal ends a line and begins another.
+        lines: Allowance::SHORT.lines + 2 * mails,
     }
 }
 

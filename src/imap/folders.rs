@@ -7,6 +7,7 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use super::error::Error;
 use super::guard::{Allowance, LINE};
 use super::session::{COMMAND, Command, Session, Wire};
+use crate::escape::escaped;
 
 /// Octets of the list of a mailbox's folders: room for some thousand names.
 const LISTED: usize = 256 * 1024;
@@ -20,6 +21,9 @@ const JUNK: [&str; 6] = [
     "bulk mail",
     "inbox.spam",
 ];
+
+/// Longest folder name that is taken from a list, in characters. File systems, and so most servers, end at 255.
+const NAME: usize = 255;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::IMAP_MUTF7,
@@ -37,6 +41,7 @@ impl<S: Wire> Session<S> {
             line: LINE,
             literal: 0,
             total: LISTED,
+            ..Allowance::SHORT
         };
         let sent = self
             .send(Command::new("LIST", r#"LIST "" "*""#), allowance)
@@ -122,7 +127,8 @@ fn folder_name(wire: &str) -> Option<String> {
         rest = after;
     }
     name.push_str(rest);
-    (!name.is_empty() && !name.chars().any(char::is_control)).then_some(name)
+    let is_shown = !name.is_empty() && name == escaped(&name, NAME);
+    is_shown.then_some(name)
 }
 
 #[cfg(test)]
@@ -150,8 +156,20 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_modified_utf_7_is_none() {
-        for wire in ["a&", "a&b", "&!!-", "&AGE-&AA-", "&2AA-", "", "&AAo-"] {
+    fn a_name_that_is_no_modified_utf_7_or_cannot_be_shown_is_none() {
+        let long = "a".repeat(256);
+        for wire in [
+            "a&",
+            "a&b",
+            "&!!-",
+            "&AGE-&AA-",
+            "&2AA-",
+            "",
+            "&AAo-",
+            // Turns the direction of writing.
+            "&IC4-txt",
+            &long,
+        ] {
             assert_eq!(folder_name(wire), None, "{wire}");
         }
     }

@@ -34,6 +34,8 @@ pub struct Allowance {
     pub literal: usize,
     /// Octets in all.
     pub total: usize,
+    /// Lines, those in literals not counted: a short one costs the parser as much as one of some thousand octets.
+    pub lines: usize,
 }
 
 impl Allowance {
@@ -42,6 +44,7 @@ impl Allowance {
         line: LINE,
         literal: 0,
         total: 256 * 1024,
+        lines: 16 * 1024,
     };
 }
 
@@ -71,6 +74,9 @@ pub enum Violation {
     /// More octets than any answer to the command needs.
     #[error("more than {0} octets in answer to one command")]
     TooMuch(usize),
+    /// More lines than any answer to the command needs.
+    #[error("more than {0} lines in answer to one command")]
+    TooManyLines(usize),
     /// A value that the parser cannot hold (`INTERNALDATE NIL`).
     #[error("a message without INTERNALDATE")]
     NoInternalDate,
@@ -101,6 +107,7 @@ impl<S> Guard<S> {
     pub fn allow(&mut self, allowance: Allowance) {
         self.judge.allowance = allowance;
         self.judge.received = 0;
+        self.judge.lines = 0;
     }
 
     /// Octets received from the server since the connection began.
@@ -198,6 +205,7 @@ fn form(pattern: &str) -> Regex {
 struct Judge {
     allowance: Allowance,
     received: usize,
+    lines: usize,
     total_received: u64,
     /// How far the line at the front has been searched for its end.
     searched: usize,
@@ -212,6 +220,7 @@ impl Judge {
         Self {
             allowance: Allowance::SHORT,
             received: 0,
+            lines: 0,
             total_received: 0,
             searched: 0,
             literal: 0,
@@ -247,6 +256,10 @@ impl Judge {
             self.searched = 0;
             if length > self.allowance.line {
                 return Err(Violation::LineTooLong(self.allowance.line));
+            }
+            self.lines += 1;
+            if self.lines > self.allowance.lines {
+                return Err(Violation::TooManyLines(self.allowance.lines));
             }
             let kept = self.judge_line(&mut inbox[..length])?;
             inbox.copy_within(..kept, length - kept);
@@ -407,6 +420,7 @@ mod tests {
         line: 1000,
         literal: 100,
         total: 4000,
+        lines: 100,
     };
 
     /// What reaches the parser of what a server sends, however the network cuts it up, and how it ends.

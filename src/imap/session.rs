@@ -11,7 +11,7 @@ use async_imap::imap_proto::{Capability, MailboxDatum, Outcome, Response, Respon
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use zeroize::Zeroizing;
 
 use super::condition::Heard;
@@ -38,6 +38,7 @@ pub struct Session<S: Wire> {
     commands: u32,
     capabilities: Option<Vec<String>>,
     heard: Option<(Timestamp, &'static str, Option<ServerText>)>,
+    pace: Pace,
     pub(super) folder: Folder,
 }
 
@@ -121,6 +122,7 @@ impl<S: Wire> Session<S> {
             commands: 0,
             capabilities: None,
             heard: None,
+            pace: Pace::new(),
             folder: Folder::default(),
         }
     }
@@ -244,6 +246,10 @@ impl<S: Wire> Session<S> {
         first: &str,
         command: Command,
     ) -> Result<Sent, Error> {
+        let pause = self.pace.take(self.traffic().1, Instant::now());
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
         self.commands += 1;
         let sent = Sent {
             tag: format!("f{}", self.commands),
@@ -380,6 +386,8 @@ impl<S: Wire> Session<S> {
         limit: &Limit,
         take: impl FnOnce(&mut Self, &Response<'_>) -> T,
     ) -> Result<T, Error> {
+        // A flood is always ready to be read: without this it would keep every other account waiting.
+        tokio::task::coop::consume_budget().await;
         let read = AssertUnwindSafe(self.client.read_response()).catch_unwind();
         match timeout_at(limit.at, read).await {
             Err(_) => Err(limit.passed()),
@@ -424,6 +432,43 @@ impl<S: Wire> Session<S> {
         if let Some(ResponseCode::Capabilities(offered)) = &outcome.code {
             self.capabilities = Some(offered.iter().map(name_of).collect());
         }
+    }
+}
+
+/// How fast a server may keep us busy: one that has a new mail whenever it is asked is asked for ever.
+///
+/// A command costs one, and each 64 KiB that were received one more.
+#[derive(Debug)]
+struct Pace {
+    left: f64,
+    at: Instant,
+    /// Octets received up to then.
+    received: u64,
+}
+
+impl Pace {
+    /// What may be spent at once: a thousand mails that came together cost about half of it.
+    const MOST: f64 = 400.0;
+
+    /// What may be spent in a second for ever.
+    const A_SECOND: f64 = 20.0;
+
+    fn new() -> Self {
+        Self {
+            left: Self::MOST,
+            at: Instant::now(),
+            received: 0,
+        }
+    }
+
+    /// How long to wait before another command, where so much was received up to now.
+    fn take(&mut self, received: u64, now: Instant) -> Duration {
+        let earned = Self::A_SECOND * now.saturating_duration_since(self.at).as_secs_f64();
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^52 octets")]
+        let cost = 1.0 + (received - self.received) as f64 / 65_536.0;
+        self.left = (self.left + earned).min(Self::MOST) - cost;
+        (self.at, self.received) = (now, received);
+        Duration::from_secs_f64((-self.left).max(0.0) / Self::A_SECOND)
     }
 }
 
