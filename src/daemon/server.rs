@@ -17,7 +17,7 @@ use super::protocol::{
     VERSION, mismatch,
 };
 use super::socket::Listener;
-use crate::ledger::{Ledger, List, State};
+use crate::ledger::{Entry, Ledger, List, Record, State};
 
 /// Most clients at once. A person has some terminals, a machine some scripts.
 const CLIENTS: usize = 64;
@@ -166,50 +166,69 @@ async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 }
 
 async fn status<W: AsyncWrite + Unpin>(outgoing: &mut Outgoing<W>, hub: &Hub) -> io::Result<()> {
+    // Once for all accounts: anybody can make these files long.
+    let books = Books::read(&hub.ledger);
     for keeper in hub.all_keepers() {
         let (tell, told) = oneshot::channel();
         let _ = keeper.send(Ask::Health(tell)).await;
         // One that broke is begun again within seconds, and then answers.
         if let Ok(Ok(health)) = timeout(ANSWER, told).await {
-            let account = account(health, &hub.ledger);
+            let account = account(health, books.as_ref().ok());
             outgoing.send(&Answer::Account(Box::new(account))).await?;
         }
     }
     outgoing.send(&Answer::Done).await
 }
 
-fn account(health: Health, ledger: &Ledger) -> Account {
-    let ledger = settled(&health.address, ledger);
+fn account(health: Health, books: Option<&Books>) -> Account {
+    let ledger = books.map(|books| books.of(&health.address));
     Account {
         reconnects: health.connections.saturating_sub(1),
         address: health.address,
         condition: health.condition,
         waiters: health.waiters,
-        ledger: ledger.ok(),
+        ledger,
     }
 }
 
-fn settled(address: &str, ledger: &Ledger) -> Result<Settled, crate::ledger::Error> {
-    let is_of = |account: &str| account.eq_ignore_ascii_case(address);
-    let count = |list| -> Result<u32, crate::ledger::Error> {
-        let entries = ledger.unsettled(list)?;
-        let of_account = entries.iter().filter(|entry| is_of(&entry.origin.account));
-        Ok(u32::try_from(of_account.count()).unwrap_or(u32::MAX))
-    };
-    let records = ledger.records()?.into_iter().filter(|record| {
-        record.state == State::Stored
-            && record
-                .origin
-                .as_ref()
-                .is_some_and(|origin| is_of(&origin.account))
-    });
-    let last = records.max_by_key(|record| record.changed);
-    Ok(Settled {
-        stored: last.map(|record| Stored {
-            username: record.username,
-            at: record.changed,
-        }),
-        pending: count(List::Pending)?,
-        refused: count(List::Refused)?,
-    })
+/// What the ledger holds.
+struct Books {
+    records: Vec<Record>,
+    pending: Vec<Entry>,
+    refused: Vec<Entry>,
+}
+
+impl Books {
+    fn read(ledger: &Ledger) -> Result<Self, crate::ledger::Error> {
+        Ok(Self {
+            records: ledger.records()?,
+            pending: ledger.unsettled(List::Pending)?,
+            refused: ledger.unsettled(List::Refused)?,
+        })
+    }
+
+    /// What of it is one account's.
+    fn of(&self, address: &str) -> Settled {
+        let is_of = |account: &str| account.eq_ignore_ascii_case(address);
+        let count = |entries: &[Entry]| {
+            let of_account = entries.iter().filter(|entry| is_of(&entry.origin.account));
+            u32::try_from(of_account.count()).unwrap_or(u32::MAX)
+        };
+        let records = self.records.iter().filter(|record| {
+            record.state == State::Stored
+                && record
+                    .origin
+                    .as_ref()
+                    .is_some_and(|origin| is_of(&origin.account))
+        });
+        let last = records.max_by_key(|record| record.changed);
+        Settled {
+            stored: last.map(|record| Stored {
+                username: record.username.clone(),
+                at: record.changed,
+            }),
+            pending: count(&self.pending),
+            refused: count(&self.refused),
+        }
+    }
 }

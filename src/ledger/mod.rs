@@ -304,8 +304,10 @@ impl Ledger {
             // Made with 0600 by tempfile.
             let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
             let schema = SCHEMA;
-            serde_json::to_writer_pretty(&mut new, &Content { schema, records })?;
-            new.write_all(b"\n")?;
+            // In one piece: written as it is made, each word would be a call of the system.
+            let mut text = serde_json::to_vec_pretty(&Content { schema, records })?;
+            text.push(b'\n');
+            new.write_all(&text)?;
             new.as_file().sync_all()?;
             new.persist(&file)?;
             sync_directory(&self.directory)
