@@ -40,7 +40,7 @@ impl From<String> for Say {
 /// When the server speaks TLS, and as who.
 #[derive(Clone, Copy)]
 pub enum Security {
-    /// Never.
+    /// Never: after it has said OK to STARTTLS it says nothing more.
     Plain,
     /// From the first octet on.
     Implicit(&'static Identity),
@@ -210,13 +210,11 @@ impl Talk {
         let _ = stream.set_nodelay(true);
         match security {
             Security::Plain => {
-                self.talk(&stream, &stream, Some(&self.greeting), false);
-            }
-            Security::Mute => {
-                while !self.is_over(&mut &stream) {
-                    thread::sleep(LOOK);
+                if self.talk(&stream, &stream, Some(&self.greeting), false) == End::StartTls {
+                    self.be_mute(&stream);
                 }
             }
+            Security::Mute => self.be_mute(&stream),
             Security::Implicit(identity) => {
                 self.secured(stream, identity, Some(&self.greeting));
             }
@@ -332,6 +330,13 @@ impl Talk {
             }
         }
         !self.stop.load(Ordering::Relaxed) && stream.flush().is_ok()
+    }
+
+    /// Says nothing until the client hangs up.
+    fn be_mute(&self, stream: &TcpStream) {
+        while !self.is_over(&mut &*stream) {
+            thread::sleep(LOOK);
+        }
     }
 
     /// Nobody wants to hear more.

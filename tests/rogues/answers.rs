@@ -84,7 +84,7 @@ fn folders() -> Vec<Rogue> {
         opens("uidvalidity-4294967295", Peace, "4294967295", "4294967295"),
         opens(
             "uidvalidity-4294967296",
-            Trouble("an answer cannot be read"),
+            Trouble("it opens a folder without UIDVALIDITY"),
             "4294967296",
             "100",
         ),

@@ -232,8 +232,9 @@ fn untrusted() -> Vec<Rogue> {
         Trouble("did not finish the TLS handshake within 15 s"),
         READY,
         |tag| match tag {
-            "s1" => "s1 OK go\r\n",
-            _ => "",
+            "s1" => Say::from("s1 OK go\r\n"),
+            // The client's hello ends no line: nothing more is said, and the connection stays.
+            _ => Say::from(""),
         },
     ));
     all.push(Rogue::new(

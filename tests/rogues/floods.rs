@@ -32,12 +32,14 @@ pub(crate) fn all() -> Vec<Rogue> {
                 )
             })
         }),
-        Rogue::but("flood-exists", short, |command, _| {
-            (command == "IDLE").then(|| endlessly("+ idling\r\n", "* 10 EXISTS\r\n"))
-        }),
+        Rogue::but(
+            "flood-exists",
+            Trouble("did not finish IDLE within 15 s"),
+            |command, _| (command == "IDLE").then(|| endlessly("+ idling\r\n", "* 10 EXISTS\r\n")),
+        ),
         Rogue::but(
             "flood-exists-jumping",
-            Trouble("octets in answer to one command"),
+            Trouble("did not finish IDLE within 15 s"),
             |command, _| {
                 (command == "IDLE")
                     .then(|| endlessly("+ idling\r\n", "* 4294967295 EXISTS\r\n* 0 EXISTS\r\n"))
@@ -47,9 +49,11 @@ pub(crate) fn all() -> Vec<Rogue> {
             (command == "IDLE")
                 .then_some("+ idling\r\n* 4294967295 EXISTS\r\n* 0 EXISTS\r\n* 77 EXISTS\r\n")
         }),
-        Rogue::but("flood-expunge", short, |command, _| {
-            (command == "IDLE").then(|| endlessly("+ idling\r\n", "* 1 EXPUNGE\r\n"))
-        }),
+        Rogue::but(
+            "flood-expunge",
+            Trouble("lines in answer to one command"),
+            |command, _| (command == "IDLE").then(|| endlessly("+ idling\r\n", "* 1 EXPUNGE\r\n")),
+        ),
         Rogue::but("flood-unknown", short, |command, _| {
             (command == "IDLE").then(|| endlessly("+ idling\r\n", "* 1 VANISHED 1:4\r\n"))
         }),
@@ -88,7 +92,7 @@ fn uids(name: &str) -> Rogue {
     });
     Rogue::secured(
         name,
-        Trouble("lines in answer to one command"),
+        Trouble("octets in answer to one command"),
         WITHOUT_WITHIN,
         script,
     )
@@ -101,7 +105,7 @@ fn announced_then_uids(name: &str) -> Rogue {
     });
     Rogue::but(
         name,
-        Trouble("lines in answer to one command"),
+        Trouble("lines in answer to one command|did not finish UID FETCH"),
         move |command, tag| match command {
             "IDLE" => Some("+ idling\r\n* 999999 EXISTS\r\n".to_owned()),
             command if command.starts_with("UID FETCH") => Some(format!("{answer}{tag} OK\r\n")),
@@ -118,7 +122,7 @@ fn headers(name: &str) -> Rogue {
     });
     Rogue::but(
         name,
-        Trouble("lines in answer to one command"),
+        Trouble("lines in answer to one command|did not finish UID FETCH"),
         move |command, tag| match command {
             "IDLE" => Some(Say::from("+ idling\r\n* 999999 EXISTS\r\n")),
             command if command.contains("HEADER.FIELDS") => {

@@ -23,7 +23,7 @@ pub(crate) fn all() -> Vec<Rogue> {
         ),
         greets(
             "greeting-endless-unknown-lines",
-            Trouble("more than 262144 octets in answer to one command"),
+            Trouble("more than 16384 lines in answer to one command"),
             endlessly("", "* XFOO bar\r\n"),
         ),
         greets(
@@ -48,7 +48,7 @@ pub(crate) fn all() -> Vec<Rogue> {
         ),
         greets(
             "greeting-http",
-            Trouble("it does not greet as an IMAP server does"),
+            Trouble("an answer cannot be read"),
             "HTTP/1.1 400 Bad Request\r\n\r\n",
         ),
         greets(

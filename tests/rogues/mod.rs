@@ -13,7 +13,7 @@ use super::lab::{GREETING, Say, Scripted, Security, User, remembering, sound};
 /// What the daemon is to make of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verdict {
-    /// It lets it rest, and says this among other words.
+    /// It lets it rest, and says this among other words; or one of several, with `|` between.
     Trouble(&'static str),
     /// It goes on with it: odd, and no harm.
     Peace,
