@@ -420,7 +420,7 @@ mod tests {
         line: 1000,
         literal: 100,
         total: 4000,
-        lines: 100,
+        lines: 10_000,
     };
 
     /// What reaches the parser of what a server sends, however the network cuts it up, and how it ends.
