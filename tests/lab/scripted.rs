@@ -310,11 +310,13 @@ impl Talk {
                 false
             }
             Say::Slowly(first, octets) => {
-                self.send(stream, first)
-                    && octets.iter().cycle().all(|&octet| {
-                        thread::sleep(Duration::from_secs(1));
-                        self.send(stream, &[octet])
-                    })
+                let mut goes_on = self.send(stream, first);
+                let mut rest = octets.iter().cycle();
+                while goes_on && let Some(&octet) = rest.next() {
+                    thread::sleep(Duration::from_secs(1));
+                    goes_on = self.send(stream, &[octet]);
+                }
+                false
             }
         }
     }

@@ -92,7 +92,7 @@ fn uids(name: &str) -> Rogue {
     });
     Rogue::secured(
         name,
-        Trouble("octets in answer to one command"),
+        Trouble("did not finish FETCH|octets in answer to one command"),
         WITHOUT_WITHIN,
         script,
     )
@@ -101,7 +101,7 @@ fn uids(name: &str) -> Rogue {
 /// Announces more mails than before after each search, and names a million when asked.
 fn announced_then_uids(name: &str) -> Rogue {
     let answer = million(|number, text| {
-        write!(text, "* {number} FETCH (UID {number})\r\n").expect("a String")
+        write!(text, "* {number} FETCH (UID {number})\r\n").expect("a String");
     });
     Rogue::but(
         name,

@@ -83,9 +83,8 @@ fn others() -> Vec<Rogue> {
         Rogue::fetched("fetch-of-other-uids", Peace, |tag| {
             let mut answer = String::new();
             for uid in [1, 7, 99] {
-                answer.push_str(&format!(
-                    "* {uid} FETCH (UID {uid} BODY[]<0> {{6}}\r\nA: b\r\n)\r\n"
-                ));
+                let fetch = format!("* {uid} FETCH (UID {uid} BODY[]<0> {{6}}\r\nA: b\r\n)\r\n");
+                answer.push_str(&fetch);
             }
             format!("{answer}{tag} OK\r\n")
         }),
