@@ -35,7 +35,7 @@ fn sample(subject: Subject) -> Option<u64> {
     match (subject, cfg!(feature = "long-tests")) {
         (Subject::Wait, true) => None,
         (Subject::Wait, false) | (Subject::Daemon, true) => Some(60),
-        (Subject::Daemon, false) => Some(8),
+        (Subject::Daemon, false) => Some(4),
     }
 }
 
