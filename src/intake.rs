@@ -348,7 +348,14 @@ impl Intake {
         } = outcome;
         let fate = match fate {
             Fate::Pending(pending) => match pending.held {
-                Held::Token(mail) => self.store(*mail, &facts, origin.as_ref()).await,
+                Held::Token(mail) => match self.store(*mail.clone(), &facts, origin.as_ref()).await
+                {
+                    // It was good when it came. While it waited, a later one was stored.
+                    Fate::Refused(Refused {
+                        reason: SUPERSEDED, ..
+                    }) => Fate::Outdone(mail),
+                    fate => fate,
+                },
                 Held::Raw(raw) => {
                     let judged;
                     (facts, judged) = self.judge(&raw, policy).await;
@@ -511,6 +518,9 @@ impl From<&Refusal> for Refused {
     }
 }
 
+/// The word for a mail that is older than the one whose token is stored.
+const SUPERSEDED: &str = "superseded";
+
 fn out_of_order(decision: Decision, mail: &TokenMail) -> Refused {
     let (reason, sentence) = match decision {
         Decision::Tied => (
@@ -529,7 +539,7 @@ fn out_of_order(decision: Decision, mail: &TokenMail) -> Refused {
             ),
         ),
         _ => (
-            "superseded",
+            SUPERSEDED,
             format!(
                 "its Date ({}) is not later than that of the token stored last or forgotten. An old mail seen \
                  again changes nothing",
@@ -546,4 +556,62 @@ pub fn pause(tries: u32) -> Duration {
     Duration::from_secs(1)
         .saturating_mul(2u32.saturating_pow(tries.min(8)))
         .min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fate, Held, Intake, Obstacle, Outcome, Pending};
+    use crate::dns::KeySource;
+    use crate::keychain::{self, Keychain};
+    use crate::ledger::{Ledger, Record, State};
+    use crate::mail::{self, Facts, Policy};
+    use jiff::{SignedDuration, Timestamp};
+    use std::sync::Arc;
+
+    /// What became of a token that waited for the keychain while one of a mail `later` than it was stored.
+    async fn waited_beside(later: SignedDuration) -> Fate {
+        let raw = include_bytes!("../fixtures/genuine/absent-fields-signed.eml");
+        let mail = mail::believe(raw, Timestamp::now()).expect("a token");
+        let folder = tempfile::tempdir().expect("a temp directory");
+        let ledger = Ledger::at(folder.path().to_owned());
+        let record = Record {
+            username: mail.username.clone(),
+            state: State::Stored,
+            date: mail.date + later,
+            identity: "0".repeat(64).parse().expect("a hash"),
+            message_id: None,
+            from: None,
+            proof: None,
+            accepted: false,
+            hooked: false,
+            origin: None,
+            store: "a store".to_owned(),
+            changed: Timestamp::now(),
+        };
+        let locked = ledger.lock().await.expect("free");
+        locked.put(record).expect("written");
+        drop(locked);
+        let store: Arc<keyring_core::CredentialStore> =
+            keyring_core::mock::Store::new().expect("a mock store");
+        let keychain = Keychain::of(move || Ok(store.clone()));
+        let intake = Intake::new(keychain, ledger, Arc::new(KeySource::system()));
+        let outcome = Outcome {
+            facts: Facts::default(),
+            origin: None,
+            fate: Fate::Pending(Box::new(Pending {
+                held: Held::Token(Box::new(mail)),
+                why: Obstacle::Keychain(keychain::Error::NotKept),
+            })),
+            noted: true,
+        };
+        intake.again(outcome, &Policy::any()).await.fate
+    }
+
+    #[tokio::test]
+    async fn a_token_that_waited_while_a_later_one_came_is_outdone_and_not_refused() {
+        let later = waited_beside(SignedDuration::from_secs(1)).await;
+        assert!(matches!(later, Fate::Outdone(_)), "{later:?}");
+        let earlier = waited_beside(SignedDuration::from_secs(-1)).await;
+        assert!(matches!(earlier, Fate::Stored(_)), "{earlier:?}");
+    }
 }

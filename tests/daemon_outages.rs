@@ -49,6 +49,7 @@ fn a_full_disk_is_told_and_nothing_is_lost_once_there_is_room_even_across_a_rest
             assert_eq!(stage.stored("first@acme.example"), None);
             let said = status(&stage);
             assert_eq!(said["state"], "idling", "{said:#}");
+            assert_eq!(said["pending"], 1, "{said:#}");
 
             disk.make_room();
             is_stored(&stage, &daemon, "first@acme.example", &first);

@@ -44,6 +44,11 @@ impl Clients {
         self.all.len()
     }
 
+    /// How many mails wait.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// One more. It hears at once that the watch is in trouble, but not of a refused login: that is tried anew.
     /// Where the watch `is_connecting` already, that may come to nothing for reasons that are gone by now.
     pub(super) fn join(

@@ -82,6 +82,8 @@ pub(super) struct Health {
     pub(super) connections: u32,
     /// How many share the watch.
     pub(super) waiters: u32,
+    /// Mails that wait to be judged, stored or noted.
+    pub(super) pending: u32,
 }
 
 /// Keeps one account attended.
@@ -186,6 +188,7 @@ impl Keeper {
             address: self.account.address.clone(),
             connections: self.connections + current,
             waiters: u32::try_from(self.clients.count()).unwrap_or(u32::MAX),
+            pending: u32::try_from(self.clients.pending()).unwrap_or(u32::MAX),
             condition,
         }
     }

@@ -181,7 +181,11 @@ async fn status<W: AsyncWrite + Unpin>(outgoing: &mut Outgoing<W>, hub: &Hub) ->
 }
 
 fn account(health: Health, books: Option<&Books>) -> Account {
-    let ledger = books.map(|books| books.of(&health.address));
+    let mut ledger = books.map(|books| books.of(&health.address));
+    if let Some(ledger) = &mut ledger {
+        // What a full disk keeps from the ledger waits all the same.
+        ledger.pending = ledger.pending.max(health.pending);
+    }
     Account {
         reconnects: health.connections.saturating_sub(1),
         address: health.address,
