@@ -17,13 +17,11 @@ const SUBJECT_WORDS: [&str; 3] = [
 const LOOKED_AT: usize = 16 * 1024;
 
 impl Policy {
-    /// Whether the octets name a listed sender's domain, plainly and anywhere: a mail whose header section does is
+    /// Whether the octets name a domain whose mail counts, plainly and anywhere: a mail whose header section does is
     /// always read, however little it looks like a token mail at a glance.
     pub(super) fn is_named_in(&self, octets: &[u8]) -> bool {
-        self.from.iter().any(|listed| {
-            let domain = listed.rsplit('@').next().unwrap_or(listed);
-            memmem::find(octets, domain.as_bytes()).is_some()
-        })
+        let mut domains = self.domains.iter();
+        domains.any(|domain| memmem::find(octets, domain.as_bytes()).is_some())
     }
 
     /// Whether a mail with this header section (or its From and Subject alone) may be a token mail: From names a

@@ -3,8 +3,8 @@
 //! The order that loses nothing: open the folder, search what came since the place known, only then idle, and
 //! search again after every IDLE, whatever ended it. Events of the server only make a search come sooner.
 //!
-//! [`plan`] decides what is done next and when, [`places`] what is to be searched in a folder that was opened; both
-//! are pure. [`visit`] does it on one connection, and this module goes from one connection to the next.
+//! `plan` decides what is done next and when, `places` what is to be searched in a folder that was opened; both
+//! are pure. `visit` does it on one connection, and this module goes from one connection to the next.
 
 pub(in crate::imap) mod mailbox;
 mod places;

@@ -185,7 +185,7 @@ fn a_claim_at_the_edge_of_what_is_read_is_seen() {
 fn what_names_a_listed_sender_is_read_in_any_case() {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let policy = Policy {
-        from: vec!["robot@vendor.example".to_owned()],
+        domains: vec!["vendor.example".to_owned()],
         ..Policy::any()
     };
     let raw = b"From: robot@vendor.example\r\n\r\nno token at all\r\n";
