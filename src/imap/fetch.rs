@@ -204,7 +204,7 @@ impl<S: Wire> Session<S> {
         self.note_searched();
         let recent = if self.folder.exists == 0 || window.is_zero() {
             BTreeSet::new()
-        } else if self.offers("WITHIN").await? {
+        } else if self.may_search && self.offers("WITHIN").await? {
             match self.search_younger(window).await {
                 // Offered and refused all the same.
                 Err(Error::Refused { .. }) => self.tail(window, now).await?,

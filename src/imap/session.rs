@@ -39,6 +39,8 @@ pub struct Session<S: Wire> {
     capabilities: Option<Vec<String>>,
     heard: Option<(Timestamp, &'static str, Option<ServerText>)>,
     pace: Pace,
+    /// SEARCH may be asked: its answer is one line, and a line has a limit.
+    pub(super) may_search: bool,
     pub(super) folder: Folder,
 }
 
@@ -123,6 +125,7 @@ impl<S: Wire> Session<S> {
             capabilities: None,
             heard: None,
             pace: Pace::new(),
+            may_search: true,
             folder: Folder::default(),
         }
     }

@@ -258,6 +258,39 @@ async fn a_folder_that_was_renumbered_or_whose_uidnext_went_back_is_searched_by_
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_mails_than_a_search_can_name_are_looked_at_block_by_block() {
+    let world = World::new();
+    world.change(|state| {
+        state.answer = Box::new(|_, tag, words| {
+            let uids: Vec<_> = (1_000_000..1_020_000)
+                .map(|uid: u32| uid.to_string())
+                .collect();
+            words
+                .starts_with("UID SEARCH")
+                .then(|| format!("* SEARCH {}\r\n{tag} OK\r\n", uids.join(" ")))
+        });
+    });
+    let day = Start::within(Duration::from_hours(24));
+    let watched = world.watch(Temper::Resident, &day, "");
+    watched.pass(10).await;
+    let lines = watched.wire();
+    let said: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(_, said)| said)
+        .collect();
+    assert_eq!(
+        said.iter()
+            .filter(|said| said.starts_with("UID SEARCH"))
+            .count(),
+        1,
+        "{said:?}"
+    );
+    assert!(said.contains(&"FETCH 1:1 (UID INTERNALDATE)"), "{said:?}");
+    assert!(said.contains(&"— armed"), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_folder_that_was_made_anew_behind_an_open_session_is_opened_again() {
     for (complains, within) in [(true, 50), (false, 301)] {
         let watched = resident().await;

@@ -205,6 +205,7 @@ impl Watcher {
             },
             account,
             looks: VecDeque::new(),
+            may_search: true,
             pending,
             events: to_caller,
             orders: to_task,
@@ -275,6 +276,8 @@ struct Watch<M> {
     junk: Junk,
     /// Looks back that are still to be made.
     looks: VecDeque<Look>,
+    /// No answer to SEARCH was too long: where thousands of mails come a day, they are looked at block by block.
+    may_search: bool,
     /// Mails to be fetched again, by the one who waits for their keys or keychain.
     pending: Vec<Origin>,
     events: mpsc::Sender<Event>,

@@ -13,6 +13,7 @@ use crate::account::Account;
 use crate::imap::condition::{Action, State};
 use crate::imap::error::Error;
 use crate::imap::fetch::{Found, Message};
+use crate::imap::guard::Violation;
 use crate::imap::idle::Idling;
 use crate::imap::session::{Session, Wire};
 use crate::keychain::Keychain;
@@ -56,6 +57,7 @@ impl<M: Mailbox> Watch<M> {
             session = self.mailbox.log_in() => session?,
             () = self.events.closed() => return Ok(Ended::Stopped),
         };
+        session.may_search = self.may_search;
         let now = self.now();
         self.plan.logged_in(now);
         let mut idling = None;
@@ -67,7 +69,10 @@ impl<M: Mailbox> Watch<M> {
         let (commands, octets) = session.traffic();
         tracing::debug!(commands, octets, "connection ends");
         match end {
-            End::Failed(error) => Err(error),
+            End::Failed(error) => {
+                self.may_search &= !matches!(error, Error::Guard(Violation::LineTooLong(_)));
+                Err(error)
+            }
             End::Ended(ended) => {
                 if ended == Ended::Stopped {
                     session.logout(idling).await;
