@@ -17,6 +17,7 @@ use hickory_resolver::proto::rr::{Name, RData};
 use hickory_resolver::{ResolverBuilder, TokioResolver};
 use tokio::time::{Instant, timeout};
 
+use crate::config::KeysFrom;
 use crate::mail::{Answer, KeyFile, Keys};
 
 /// How long one server may take for one question. Resolvers on a LAN take some milliseconds.
@@ -86,6 +87,16 @@ impl std::fmt::Debug for KeySource {
 }
 
 impl KeySource {
+    /// The file given on the command line, else what the configuration names, else the system's resolver.
+    pub fn chosen(given: Option<&Path>, configured: Option<&KeysFrom>) -> Result<Self, Error> {
+        match (given, configured) {
+            (Some(file), _) => Self::file(file),
+            (None, Some(KeysFrom::File(file))) => Self::file(file),
+            (None, Some(KeysFrom::Resolver(address))) => Ok(Self::at(*address)),
+            (None, None) => Ok(Self::system()),
+        }
+    }
+
     /// The system's resolver.
     #[must_use]
     pub fn system() -> Self {

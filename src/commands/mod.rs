@@ -83,11 +83,7 @@ impl House {
     }
 
     fn intake_with(&self, configured: Option<&KeysFrom>) -> Result<Intake, Failure> {
-        let keys = match (&self.global.dkim_keys, configured) {
-            (Some(file), _) | (None, Some(KeysFrom::File(file))) => KeySource::file(file)?,
-            (None, Some(KeysFrom::Resolver(address))) => KeySource::at(*address),
-            (None, None) => KeySource::system(),
-        };
+        let keys = KeySource::chosen(self.global.dkim_keys.as_deref(), configured)?;
         Ok(Intake::new(
             self.keychain.clone(),
             Self::ledger()?,

@@ -18,7 +18,7 @@ use super::server::{Hub, Reload, serve};
 use super::signals::{Signal, Signals};
 use super::socket::Listener;
 use crate::account::Account;
-use crate::config::{Config, Hook, KeysFrom};
+use crate::config::{Config, Hook};
 use crate::dns::KeySource;
 use crate::keychain::Keychain;
 use crate::ledger::{Cursors, Ledger};
@@ -48,7 +48,7 @@ impl Source {
                 self.file.display()
             )
         })?;
-        let keys = keys(self.dkim_keys.as_deref(), config.keys.as_ref());
+        let keys = KeySource::chosen(self.dkim_keys.as_deref(), config.keys.as_ref());
         let keys = keys.map_err(|error| error.to_string())?;
         Ok(Read {
             accounts: config.accounts,
@@ -65,18 +65,6 @@ struct Read {
     keys: Arc<KeySource>,
     identity: Configuration,
     hooks: Arc<[Hook]>,
-}
-
-fn keys(
-    given: Option<&Path>,
-    configured: Option<&KeysFrom>,
-) -> Result<KeySource, crate::dns::Error> {
-    match (given, configured) {
-        (Some(file), _) => KeySource::file(file),
-        (None, Some(KeysFrom::File(file))) => KeySource::file(file),
-        (None, Some(KeysFrom::Resolver(address))) => Ok(KeySource::at(*address)),
-        (None, None) => Ok(KeySource::system()),
-    }
 }
 
 /// Has a keeper for each account.

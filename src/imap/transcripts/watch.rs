@@ -611,14 +611,8 @@ async fn a_look_back_is_told_apart_from_what_is_new_and_survives_a_broken_connec
     });
     watched.arrive(100);
     watched.pass(1).await;
-    let told = |lines: Vec<String>| -> Vec<String> {
-        lines
-            .into_iter()
-            .filter(|line| line.contains('—'))
-            .collect()
-    };
     assert_eq!(
-        told(watched.wire()),
+        watched.told(),
         [
             "0 — mail 100 by Watch",
             "0 — mail 99,100 by Look(1)",
@@ -634,7 +628,7 @@ async fn a_look_back_is_told_apart_from_what_is_new_and_survives_a_broken_connec
         start: Start::from(cursor),
     });
     watched.pass(5).await;
-    let lines = told(watched.wire());
+    let lines = watched.told();
     assert!(lines[0].contains("trouble"), "{lines:?}");
     let rest: Vec<_> = lines[1..]
         .iter()
@@ -659,14 +653,8 @@ async fn what_waits_is_fetched_again_and_what_is_gone_is_told() {
     ];
     let watched = World::new().watch_pending(Temper::Resident, &Start::now(), "", pending.clone());
     watched.pass(1).await;
-    let told = |lines: Vec<String>| -> Vec<String> {
-        lines
-            .into_iter()
-            .filter(|line| line.contains('—'))
-            .collect()
-    };
     assert_eq!(
-        told(watched.wire()),
+        watched.told(),
         [
             "0 — mail 99 by Waited",
             "0 — 2 gone",
@@ -676,7 +664,7 @@ async fn what_waits_is_fetched_again_and_what_is_gone_is_told() {
     );
     watched.order(Order::Again(vec![origin(99, 7, "INBOX")]));
     watched.pass(1).await;
-    assert_eq!(told(watched.wire()), ["1 — mail 99 by Waited"]);
+    assert_eq!(watched.told(), ["1 — mail 99 by Waited"]);
 }
 
 #[tokio::test(start_paused = true)]

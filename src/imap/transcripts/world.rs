@@ -251,6 +251,12 @@ impl Watched {
         lines.filter(|line| !line.contains(" moved ")).collect()
     }
 
+    /// What of it was told, less what was said on the wire.
+    pub(super) fn told(&self) -> Vec<String> {
+        let lines = self.wire().into_iter();
+        lines.filter(|line| line.contains('—')).collect()
+    }
+
     pub(super) fn order(&self, order: Order) {
         self.orders.send(order).expect("a watch");
     }
