@@ -3,12 +3,13 @@
 //! Two sessions, from the TLS handshake to the goodbye: one in which the mail comes while the program idles, one in
 //! which it lies there already. Each is measured first, then cut at octet after octet of either direction, by RST
 //! at even places and by FIN at odd ones. By default at a sample of them, with `--features long-tests` at all; those of
-//! a daemon, which connects and reads as `wait` does, always at a sample.
+//! a daemon, which connects and reads as `wait` does, always at a sample. A session that begins with STARTTLS is the
+//! same behind it: there, the long run takes all octets up to the handshake's, and a sample of the others.
 #![cfg(target_os = "linux")]
 
 mod lab;
 
-use lab::{Case, Direction, End, Fault, Ground, Place, Plan, Subject, each_in_parallel};
+use lab::{Case, Direction, End, Fault, Ground, Place, Plan, Subject, Way, each_in_parallel};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,13 +30,18 @@ const GOODBYE: u64 = 250;
 /// The same of a daemon, which may be told to end before it idles again.
 const GOODBYE_OF_A_DAEMON: u64 = 600;
 
+/// Octets in either direction that a session which begins with STARTTLS has before TLS, and some of the handshake.
+const BEFORE_TLS: u64 = 300;
+
 /// Places in each direction of each session to cut at, between the first and the last few; all of them where there is
 /// no number.
-fn sample(subject: Subject) -> Option<u64> {
-    match (subject, cfg!(feature = "long-tests")) {
-        (Subject::Wait, true) => None,
-        (Subject::Wait, false) | (Subject::Daemon, true) => Some(60),
-        (Subject::Daemon, false) => Some(4),
+fn sample(subject: Subject, way: Way) -> Option<u64> {
+    match (subject, way, cfg!(feature = "long-tests")) {
+        (Subject::Wait, Way::Implicit, true) => None,
+        (_, _, true) => Some(60),
+        (Subject::Wait, Way::Implicit, false) => Some(40),
+        (Subject::Wait, Way::StartTls, false) => Some(12),
+        (Subject::Daemon, _, false) => Some(4),
     }
 }
 
@@ -50,6 +56,7 @@ enum Session {
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     subject: Subject,
+    way: Way,
     session: Session,
     direction: Direction,
     octet: u64,
@@ -73,32 +80,36 @@ fn run(case: &Case<'_>, subject: Subject, session: Session) -> Duration {
     case.expect(watching, &token)
 }
 
-/// The places in one direction of a session that has so many octets.
-fn places(octets: u64, sample: Option<u64>) -> Vec<u64> {
+/// The places in one direction of a session that has so many octets: a sample, and all of the first ones.
+fn places(octets: u64, sample: Option<u64>, first: u64) -> Vec<u64> {
     let last = octets + SPARE;
     let Some(sample) = sample else {
         return (0..=last).collect();
     };
     let step = usize::try_from(octets / sample).expect("a short session");
     let mut places: Vec<_> = (0..=last).step_by(step | 1).collect();
-    places.extend(0..4);
+    places.extend(0..first);
     places.extend(octets - 4..=last);
     places.sort_unstable();
     places.dedup();
     places
 }
 
-fn cuts(subject: Subject, session: Session) -> Vec<Cut> {
+fn cuts(subject: Subject, way: Way, session: Session) -> Vec<Cut> {
     let ground = Ground::new(1);
-    let case = ground.case();
+    let case = ground.case_by(way);
     run(&case, subject, session);
     let [whole] = case.faults.connections()[..] else {
         panic!("one connection was to do");
     };
-    println!("{subject:?}, {session:?}: {whole:?}");
+    println!("{subject:?}, {way:?}, {session:?}: {whole:?}");
     let goodbye = match subject {
         Subject::Wait => GOODBYE,
         Subject::Daemon => GOODBYE_OF_A_DAEMON,
+    };
+    let first = match (way, cfg!(feature = "long-tests")) {
+        (Way::StartTls, true) => BEFORE_TLS,
+        _ => 4,
     };
     let both = [
         (Direction::FromClient, whole.from_client),
@@ -106,9 +117,10 @@ fn cuts(subject: Subject, session: Session) -> Vec<Cut> {
     ];
     both.into_iter()
         .flat_map(|(direction, octets)| {
-            let places = places(octets, sample(subject));
+            let places = places(octets, sample(subject, way), first);
             places.into_iter().map(move |octet| Cut {
                 subject,
+                way,
                 session,
                 direction,
                 octet,
@@ -121,9 +133,10 @@ fn cuts(subject: Subject, session: Session) -> Vec<Cut> {
 #[test]
 fn a_session_cut_after_any_octet_loses_no_token() {
     let sessions = [Session::ComesWhileIdling, Session::LiesThere];
-    let all = Subject::ALL
+    let ways = Subject::ALL
         .into_iter()
-        .flat_map(|subject| sessions.map(|session| cuts(subject, session)));
+        .flat_map(|subject| [Way::Implicit, Way::StartTls].map(|way| (subject, way)));
+    let all = ways.flat_map(|(subject, way)| sessions.map(|session| cuts(subject, way, session)));
     let cuts: Vec<_> = all.flatten().collect();
 
     let begin = Instant::now();
@@ -139,7 +152,7 @@ fn a_session_cut_after_any_octet_loses_no_token() {
             } else {
                 End::Close
             };
-            let case = ground.case();
+            let case = ground.case_by(cut.way);
             case.faults.next(Plan::at(
                 Place::Octet(cut.direction, cut.octet),
                 Fault::Cut(end),

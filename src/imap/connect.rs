@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::error::{Error, ServerText};
-use super::session::{PROMPT, Session};
+use super::session::{NO_GREETING, PROMPT, Session};
 
 /// How long name resolution may take: resolvers give up after 5 s a server and usually know three.
 const RESOLVE: Duration = Duration::from_secs(15);
@@ -196,7 +196,7 @@ async fn start_tls(mut tcp: TcpStream) -> Result<TcpStream, Error> {
         } else if starts_with(&greeting, "* PREAUTH") {
             Error::Protocol("it greets as if somebody had logged in already, before TLS")
         } else {
-            Error::Protocol("it does not greet as an IMAP server does")
+            Error::Protocol(NO_GREETING)
         });
     }
     if starts_with(&received, "s1 ") {

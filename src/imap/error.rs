@@ -55,6 +55,16 @@ pub enum Error {
         /// Its limit.
         limit: Duration,
     },
+    /// A step took longer than it may, and the server talked all the while.
+    #[error("the server misbehaves: it sent {lines} lines and did not finish {step} within {} s", .limit.as_secs())]
+    Flood {
+        /// The step, as a verb form.
+        step: &'static str,
+        /// Its limit.
+        limit: Duration,
+        /// The lines since the command was sent.
+        lines: usize,
+    },
     /// The connection ended.
     #[error("the connection ended during {step}")]
     Closed {

@@ -45,7 +45,10 @@ const LISTED: usize = 64 * 1024 * 1024;
 /// Octets of what a list says of one mail beside its header fields.
 const LISTED_EACH: usize = 1024;
 
-/// Mails that a search by UID may list: who was away that long has more to do than to wait for a token.
+/// Mails that are listed by one command: in a folder that has more, a search by UID goes step by step.
+const STEP: u32 = 16_000;
+
+/// Mails that a search by UID may list at its end, where the server tells too low a UIDNEXT or none.
 const LISTED_MAILS: usize = 160_000;
 
 /// Mails in the last block of a look-back by sequence number: no window has as many, and a server may count what it
@@ -143,11 +146,7 @@ impl<S: Wire> Session<S> {
                 .await?;
             found.absent = parts.absent;
         } else {
-            let mut listed = self
-                .list(&format!("{from}:*"), LISTED_MAILS, idling, triage)
-                .await?;
-            listed.worth.retain(|uid, _| *uid >= from);
-            listed.absent.retain(|uid| *uid >= from);
+            let listed = self.list_new(from, idling, triage).await?;
             let highest = listed.worth.keys().next_back();
             found.highest = highest.max(listed.absent.last()).copied();
             found.rest = chosen(&listed.worth);
@@ -283,6 +282,41 @@ impl<S: Wire> Session<S> {
             length = length.saturating_mul(2);
         }
         Ok(recent)
+    }
+
+    /// Lists what has a UID of `from` or more.
+    async fn list_new(
+        &mut self,
+        from: u32,
+        mut idling: Option<Idling>,
+        triage: Triage<'_>,
+    ) -> Result<Listed, Error> {
+        let mut all = Listed::default();
+        let mut next = from;
+        // A folder holds no more mails above a UID than it holds at all: a gap in the numbers alone costs nothing.
+        let last = match self.folder.uid_next {
+            Some(uid_next) if self.folder.exists > STEP => uid_next,
+            _ => from,
+        };
+        loop {
+            let is_last = last.saturating_sub(next) <= STEP;
+            let (uids, mails) = if is_last {
+                (format!("{next}:*"), LISTED_MAILS)
+            } else {
+                (format!("{next}:{}", next + STEP - 1), STEP as usize)
+            };
+            let mut listed = self.list(&uids, mails, idling.take(), triage).await?;
+            all.worth.append(&mut listed.worth);
+            all.absent.append(&mut listed.absent);
+            if is_last {
+                break;
+            }
+            next += STEP;
+        }
+        // `n:*` names the last message even where its UID is below n (RFC 3501 §6.4.8).
+        all.worth.retain(|uid, _| *uid >= from);
+        all.absent.retain(|uid| *uid >= from);
+        Ok(all)
     }
 
     /// Sizes, dates and two header fields; which are worth fetching.

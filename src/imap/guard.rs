@@ -110,6 +110,11 @@ impl<S> Guard<S> {
         self.judge.lines = 0;
     }
 
+    /// Lines received since [`Guard::allow`] was called last, those in literals not counted.
+    pub fn lines(&self) -> usize {
+        self.judge.lines
+    }
+
     /// Octets received from the server since the connection began.
     pub fn total_received(&self) -> u64 {
         self.judge.total_received

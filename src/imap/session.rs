@@ -27,6 +27,16 @@ pub const COMMAND: Duration = Duration::from_secs(30);
 /// How long the greeting, the answer to IDLE and the answer to DONE may take: they cost the server nothing.
 pub const PROMPT: Duration = Duration::from_secs(15);
 
+/// Lines within one step that make a flood of it where it does not end: what other programs do to a folder, or a list
+/// that arrives slowly, stays far below.
+const FLOOD: usize = 1_000;
+
+/// What the parser cannot read.
+const UNREADABLE: &str = "an answer cannot be read";
+
+/// Another server than one for IMAP, most likely.
+pub(super) const NO_GREETING: &str = "it does not greet as an IMAP server does";
+
 /// A byte stream that a session can run on.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin + Debug + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Debug + Send> Wire for T {}
@@ -90,7 +100,11 @@ impl<S: Wire> Session<S> {
     pub async fn greeted(wire: S) -> Result<Self, Error> {
         let mut session = Self::without_greeting(wire);
         let limit = Limit::new("the greeting", PROMPT);
-        session.next(&limit, Self::take_greeting).await??;
+        let greeted = session.next(&limit, Self::take_greeting).await;
+        greeted.map_err(|error| match error {
+            Error::Protocol(UNREADABLE) => Error::Protocol(NO_GREETING),
+            error => error,
+        })??;
         Ok(session)
     }
 
@@ -113,7 +127,7 @@ impl<S: Wire> Session<S> {
             } => Err(Error::Protocol(
                 "it greets as if somebody had logged in already",
             )),
-            _ => Err(Error::Protocol("it does not greet as an IMAP server does")),
+            _ => Err(Error::Protocol(NO_GREETING)),
         }
     }
 
@@ -186,8 +200,10 @@ impl<S: Wire> Session<S> {
         self.complete(&sent, COMMAND, |response| {
             if let Response::Data { outcome, .. } | Response::Done { outcome, .. } = response {
                 match outcome.code {
-                    Some(ResponseCode::UidValidity(value)) => uid_validity = Some(value),
-                    // Zero is no UID (RFC 3501 §9), and no set may name it.
+                    // Zero is neither a UIDVALIDITY nor a UID (RFC 3501 §9), and no set may name it.
+                    Some(ResponseCode::UidValidity(value)) if value > 0 => {
+                        uid_validity = Some(value);
+                    }
                     Some(ResponseCode::UidNext(value)) if value > 0 => uid_next = Some(value),
                     _ => {}
                 }
@@ -377,7 +393,7 @@ impl<S: Wire> Session<S> {
         };
         match self.next(&limit, note).await {
             Ok(noted) => noted.map(Some),
-            Err(Error::Timeout { .. }) => Ok(None),
+            Err(Error::Timeout { .. } | Error::Flood { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -393,11 +409,24 @@ impl<S: Wire> Session<S> {
         tokio::task::coop::consume_budget().await;
         let read = AssertUnwindSafe(self.client.read_response()).catch_unwind();
         match timeout_at(limit.at, read).await {
-            Err(_) => Err(limit.passed()),
+            Err(_) => Err(self.passed(limit)),
             Ok(Err(_panic)) => Err(Error::Protocol("an answer breaks the reader")),
             Ok(Ok(Ok(Some(response)))) => Ok(take(self, response.parsed())),
             Ok(Ok(Ok(None))) => Err(Error::Closed { step: limit.step }),
             Ok(Ok(Err(error))) => Err(from_io(&error, limit.step)),
+        }
+    }
+
+    /// A step is over its time, silently or not.
+    fn passed(&self, limit: &Limit) -> Error {
+        let lines = self.client.get_ref().lines();
+        if lines < FLOOD {
+            return limit.passed();
+        }
+        Error::Flood {
+            step: limit.step,
+            limit: limit.within,
+            lines,
         }
     }
 
@@ -410,6 +439,15 @@ impl<S: Wire> Session<S> {
                 status: Status::Bye,
                 outcome,
             } => return Err(Error::Bye(text_of(outcome))),
+            // A greeting only (RFC 3501 §7.1.4), and that is past. Behind STARTTLS it is an attack.
+            Response::Data {
+                status: Status::PreAuth,
+                ..
+            } => {
+                return Err(Error::Protocol(
+                    "it says that somebody had logged in already",
+                ));
+            }
             Response::Data { status, outcome } => {
                 self.folder.is_doubted |= matches!(status, Status::No | Status::Bad);
                 self.note_code(outcome);
@@ -554,7 +592,7 @@ fn from_io(error: &std::io::Error, step: &'static str) -> Error {
         return Error::Guard(*violation);
     }
     if error.kind() == std::io::ErrorKind::Other && error.raw_os_error().is_none() {
-        return Error::Protocol("an answer cannot be read");
+        return Error::Protocol(UNREADABLE);
     }
     Error::Closed { step }
 }

@@ -1,5 +1,5 @@
-//! Many cases side by side on one mail server and one keychain: each with a home, a mailbox, a Salesforce username
-//! and a proxy of its own.
+//! Many cases side by side on one mail server: each with a home, a mailbox, a Salesforce username and a proxy of its
+//! own.
 
 use super::command::Program;
 use super::dovecot::{Dovecot, Options, User, account};
@@ -15,10 +15,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+/// How many keychains the cases are shared out to. gnome-keyring 42 aborts once in some thousand times where two
+/// dozen clients use it at once.
+const KEYCHAINS: usize = 24;
+
 /// What all cases share.
 pub struct Ground {
-    pub dovecot: Dovecot,
-    pub keychain: SecretService,
+    dovecot: Dovecot,
+    keychains: Vec<SecretService>,
     users: Vec<User>,
     taken: AtomicUsize,
 }
@@ -26,6 +30,7 @@ pub struct Ground {
 /// One of them.
 pub struct Case<'a> {
     ground: &'a Ground,
+    keychain: &'a SecretService,
     home: Home,
     /// Whose mailbox it is.
     pub user: User,
@@ -33,6 +38,13 @@ pub struct Case<'a> {
     pub username: String,
     /// What stands between the program and the mail server.
     pub faults: Faults,
+}
+
+/// When TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Implicit,
+    StartTls,
 }
 
 impl Ground {
@@ -51,33 +63,39 @@ impl Ground {
                 settings: "service imap-login {\n process_limit = 500\n}".to_owned(),
                 ..Options::default()
             }),
-            keychain: SecretService::start(),
+            keychains: (0..cases.min(KEYCHAINS))
+                .map(|_| SecretService::start())
+                .collect(),
             users,
             taken: AtomicUsize::new(0),
         }
     }
 
-    /// A case that nobody has had, configured.
+    /// A case that nobody has had, configured for TLS from the start.
     pub fn case(&self) -> Case<'_> {
+        self.case_by(Way::Implicit)
+    }
+
+    /// A case that nobody has had, configured for TLS in this way.
+    pub fn case_by(&self, way: Way) -> Case<'_> {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
         let user = *self.users.get(number).expect("room for another case");
         let home = Home::new();
-        let faults = Faults::before(self.dovecot.imaps_port());
+        let (port, tls) = match way {
+            Way::Implicit => (self.dovecot.imaps_port(), "implicit"),
+            Way::StartTls => (self.dovecot.imap_port(), "starttls"),
+        };
+        let faults = Faults::before(port);
         let password = home.write_private("mailbox-password", user.password);
         let keys = home.write_private("keys.json", &keys());
-        let account = account(
-            user,
-            faults.port(),
-            "implicit",
-            &self.dovecot.ca_file(),
-            &password,
-        );
+        let account = account(user, faults.port(), tls, &self.dovecot.ca_file(), &password);
         home.write_config(&format!(
             "{account}[sender]\ndkim_keys = \"{}\"\n",
             keys.display()
         ));
         Case {
             ground: self,
+            keychain: &self.keychains[number % self.keychains.len()],
             home,
             user,
             username: format!("etl-{number:05}@acme.example.uat"),
@@ -85,9 +103,12 @@ impl Ground {
         }
     }
 
-    /// The usernames whose tokens lie in the keychain, less those that a case took away.
+    /// The usernames whose tokens lie in the keychains, less those that a case took away.
     pub fn left(&self) -> Vec<String> {
-        self.keychain.usernames(SERVICE)
+        let keychains = self.keychains.iter();
+        keychains
+            .flat_map(|keychain| keychain.usernames(SERVICE))
+            .collect()
     }
 }
 
@@ -103,7 +124,7 @@ impl Case<'_> {
     /// The built program at home here.
     pub fn program(&self) -> Program {
         Program::new(env!("CARGO_BIN_EXE_fetch-token"))
-            .with_keychain(&self.ground.keychain)
+            .with_keychain(self.keychain)
             .at_home(&self.home)
     }
 
@@ -116,7 +137,7 @@ impl Case<'_> {
     /// the token away, so that in the end the keychain holds what nobody asked for: [`Ground::left`].
     #[track_caller]
     pub fn expect(&self, watching: Watching, token: &str) -> Duration {
-        let keychain = &self.ground.keychain;
+        let keychain = self.keychain;
         let stored = || keychain.lookup(SERVICE, &self.username);
         let output = watching.finish(|| stored().as_deref() == Some(token));
         assert_eq!(

@@ -10,7 +10,7 @@
 //! * [`in_a_network_of_its_own`]: a network namespace whose link goes down and up;
 //! * [`Disk`]: a small disk that can be filled, and [`Clock`], a wall clock that can be turned;
 //! * [`SecretService`]: gnome-keyring on a message bus of its own;
-//! * [`Ground`]: many cases side by side on one server and one keychain, and [`Subject`], how the program is run;
+//! * [`Ground`]: many cases side by side on one server, and [`Subject`], how the program is run;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
 //! * [`Daemon`]: `fetch-token daemon` on a stage, armed; [`Resident`], one that is killed and started again;
 //! * [`Deliveries`]: what was delivered, and the oracle that judges what became of it;
@@ -67,7 +67,7 @@ pub use dovecot::{
 };
 pub use faults::{Direction, End, Fault, Faults, Place, Plan, THREAD as FAULTS_THREAD, Traffic};
 pub use front::{Conversation, Front};
-pub use ground::{Case, Ground, each_in_parallel};
+pub use ground::{Case, Ground, Way, each_in_parallel};
 pub use home::Home;
 pub use hostile::Hostile;
 pub use mail::{TokenMail, other_mail, random_token};

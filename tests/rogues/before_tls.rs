@@ -140,7 +140,7 @@ fn injected() -> Vec<Rogue> {
                     "* PREAUTH welcome\r\n".to_owned()
                 }
             }),
-            Trouble("did not finish CAPABILITY within 30 s"),
+            Trouble("somebody had logged in already"),
         ),
     ]
 }

@@ -48,12 +48,12 @@ pub(crate) fn all() -> Vec<Rogue> {
         ),
         greets(
             "greeting-http",
-            Trouble("an answer cannot be read"),
+            Trouble("does not greet as an IMAP server does"),
             "HTTP/1.1 400 Bad Request\r\n\r\n",
         ),
         greets(
             "greeting-bare-line-ends",
-            Trouble("an answer cannot be read"),
+            Trouble("does not greet as an IMAP server does"),
             once(b"* OK a\rb\r\r\n"),
         ),
         // What only looks wild is mended.

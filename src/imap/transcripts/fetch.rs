@@ -321,3 +321,45 @@ async fn no_more_is_held_at_once_than_a_few_long_mails() {
     );
     assert_eq!(found, (8, 8, 8));
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_mails_than_one_list_can_name_are_listed_step_by_step() {
+    let (mut session, mut server) = in_inbox(40_000).await;
+    session.folder.uid_next = Some(40_100);
+    let (found, ()) = join!(session.fetch_new(100, None, &any), async {
+        for (tag, uids, uid) in [
+            ("f2", "100:16099", 100),
+            ("f3", "16100:32099", 32_099),
+            ("f4", "32100:*", 40_099),
+        ] {
+            let line = server.line().await;
+            assert!(
+                line.starts_with(&format!("{tag} UID FETCH {uids} (UID RFC822.SIZE")),
+                "{line}"
+            );
+            server.send(header(11, uid, b"From: a\r\n\r\n")).await;
+            server.send(format!("{tag} OK\r\n")).await;
+        }
+        server
+            .receive(&format!("f5 UID FETCH 100,32099,40099 {WHOLE}"))
+            .await;
+        for uid in [100, 32_099, 40_099] {
+            server.send(mail(11, uid, MAIL.len(), MAIL)).await;
+        }
+        server.send("f5 OK\r\n").await;
+    });
+    let found = found.expect("mails");
+    assert_eq!(uids(&found.messages), [100, 32_099, 40_099]);
+    assert_eq!(found.highest, Some(40_099));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_in_the_numbers_of_a_small_folder_is_one_list() {
+    let (mut session, mut server) = in_inbox(10).await;
+    session.folder.uid_next = Some(4_000_000_000);
+    let (found, ()) = join!(session.fetch_new(100, None, &any), async {
+        assert!(server.line().await.starts_with("f2 UID FETCH 100:* ("));
+        server.send("f2 OK\r\n").await;
+    });
+    assert_eq!(found.expect("an answer").highest, None);
+}

@@ -46,7 +46,11 @@ async fn a_server_that_is_no_imap_server_is_refused() {
         "\r\n",
         "x1 OK\r\n",
     ] {
-        error_of(outcome(greeting).await);
+        let error = error_of(outcome(greeting).await).to_string();
+        assert!(
+            error.contains("does not greet as an IMAP server"),
+            "{greeting}: {error}"
+        );
     }
 }
 

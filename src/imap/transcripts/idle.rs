@@ -181,6 +181,34 @@ async fn a_done_that_is_not_answered_is_left_after_15_s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_done_drowned_in_lines_is_left_after_15_s_and_called_a_flood() {
+    let (mut session, mut server, idling) = idling().await;
+    let start = Instant::now();
+    let (ended, ()) = join!(
+        async {
+            let ended = session.has_new(100, Some(idling)).await;
+            drop(session);
+            ended
+        },
+        async {
+            for _ in 0..2_000 {
+                server.send("* 11 EXISTS\r\n").await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    );
+    assert!(matches!(
+        error_of(ended),
+        Error::Flood {
+            step: "IDLE",
+            lines: 1_000..,
+            ..
+        }
+    ));
+    assert!(seconds_since(start) >= 15);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_done_answered_no_is_an_error() {
     let (mut session, mut server, idling) = idling().await;
     let (found, ()) = join!(session.has_new(100, Some(idling)), async {

@@ -182,3 +182,14 @@ async fn no_error_of_a_login_holds_the_password() {
         assert!(!format!("{error} {error:?}").contains("geheim"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn preauth_after_the_greeting_is_refused() {
+    let (mut session, mut server) = greeted("* OK ready\r\n").await;
+    let me = me();
+    let (login, ()) = join!(session.login(&me), async {
+        server.receive("f1 CAPABILITY").await;
+        server.send("* PREAUTH welcome\r\nf1 OK\r\n").await;
+    });
+    assert!(matches!(error_of(login), Error::Protocol(why) if why.contains("logged in already")));
+}
