@@ -21,6 +21,9 @@ const PASSWORD: &str = "Rogues.Want.Th1s-77aa";
 /// Longer than the longest limit of the client, which is a command's 30 s.
 const WHILE: Duration = Duration::from_secs(42);
 
+/// How much longer what is said of each may take: where the machine is busy, connecting takes its time too.
+const LONGER: Duration = Duration::from_secs(40);
+
 /// When status answers, at most. Aimed at are 2 s, and 1 s is usual; but five daemons, a hundred floods and whatever
 /// else the machine does share two cores here, and 5.4 s were seen.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -93,7 +96,7 @@ fn no_harm(share: usize) {
             delivering.join().expect("tokens are stored"),
         )
     });
-    let said = status(&stage.program());
+    let said = judged(&stage.program(), &rogues, begin + WHILE + LONGER);
     let lasted = begin.elapsed();
     let usage = Usage::of(daemon.pid());
     drop(waiting);
@@ -113,10 +116,7 @@ fn no_harm(share: usize) {
     for rogue in &rogues {
         learns_no_password(rogue);
     }
-    let faults: Vec<_> = rogues
-        .iter()
-        .filter_map(|rogue| fault(rogue, &said[rogue.user.name]))
-        .collect();
+    let faults = faults(&rogues, &said);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     is_a_clean_log(&output.stderr());
     assert!(answered < PROMPT, "status took {answered:?}");
@@ -238,6 +238,25 @@ fn learns_no_password(rogue: &Rogue) {
             rogue.user.name
         );
     }
+}
+
+/// What `status` says when nothing is wrong with it, or at last.
+fn judged(program: &Program, rogues: &[Rogue], at_last: Instant) -> BTreeMap<String, Value> {
+    loop {
+        let said = status(program);
+        if faults(rogues, &said).is_empty() || Instant::now() >= at_last {
+            return said;
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// What is wrong with what is said of them.
+fn faults(rogues: &[Rogue], said: &BTreeMap<String, Value>) -> Vec<String> {
+    let faults = rogues.iter();
+    faults
+        .filter_map(|rogue| fault(rogue, &said[rogue.user.name]))
+        .collect()
 }
 
 /// What is wrong with what is said of a rogue.

@@ -200,10 +200,8 @@ impl<S: Wire> Session<S> {
         self.complete(&sent, COMMAND, |response| {
             if let Response::Data { outcome, .. } | Response::Done { outcome, .. } = response {
                 match outcome.code {
-                    // Zero is neither a UIDVALIDITY nor a UID (RFC 3501 §9), and no set may name it.
-                    Some(ResponseCode::UidValidity(value)) if value > 0 => {
-                        uid_validity = Some(value);
-                    }
+                    Some(ResponseCode::UidValidity(value)) => uid_validity = Some(value),
+                    // Zero is no UID (RFC 3501 §9), and no set may name it.
                     Some(ResponseCode::UidNext(value)) if value > 0 => uid_next = Some(value),
                     _ => {}
                 }

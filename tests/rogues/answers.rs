@@ -138,10 +138,16 @@ fn idles() -> Vec<Rogue> {
             |_| slowly("+ idling\r\n* 11 EXISTS\r\n", "* OK\r\n"),
         ),
         answers(
-            "idle-preauth-and-literal",
+            "idle-preauth",
+            Trouble("somebody had logged in already"),
+            "IDLE",
+            |_| "+ idling\r\n* PREAUTH again\r\n",
+        ),
+        answers(
+            "idle-literal",
             Trouble("a literal where none was asked for"),
             "IDLE",
-            |_| "+ idling\r\n* PREAUTH again\r\n* LIST () \"/\" {100}\r\n",
+            |_| "+ idling\r\n* LIST () \"/\" {100}\r\n",
         ),
     ]
 }
