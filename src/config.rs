@@ -1,7 +1,9 @@
 //! The configuration file, and errors that point at the place in it.
 
+mod choice;
 mod hook;
 
+pub use choice::NoAccount;
 pub use hook::{Hook, Input, Occasion};
 
 use std::net::{IpAddr, SocketAddr};
@@ -180,6 +182,23 @@ pub fn directories() -> Result<ProjectDirs, Error> {
 /// Where the configuration lies unless `--config` names another place.
 pub fn default_file() -> Result<PathBuf, Error> {
     Ok(directories()?.config_dir().join("config.toml"))
+}
+
+/// Where the ledger and the cursors lie.
+pub fn state_directory() -> Result<PathBuf, Error> {
+    let directories = directories()?;
+    let state = directories
+        .state_dir()
+        .unwrap_or_else(|| directories.data_local_dir());
+    Ok(state.to_owned())
+}
+
+/// Where the daemon's socket lies.
+pub fn runtime_directory() -> Result<PathBuf, Error> {
+    match directories()?.runtime_dir() {
+        Some(runtime) => Ok(runtime.to_owned()),
+        None => state_directory(),
+    }
 }
 
 impl Config {

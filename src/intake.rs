@@ -352,7 +352,8 @@ impl Intake {
                 {
                     // It was good when it came. While it waited, a later one was stored.
                     Fate::Refused(Refused {
-                        reason: SUPERSEDED, ..
+                        reason: Refused::SUPERSEDED,
+                        ..
                     }) => Fate::Outdone(mail),
                     fate => fate,
                 },
@@ -509,6 +510,11 @@ impl Outcome {
     }
 }
 
+impl Refused {
+    /// The word for a mail that is older than the one whose token is stored.
+    pub const SUPERSEDED: &str = "superseded";
+}
+
 impl From<&Refusal> for Refused {
     fn from(refusal: &Refusal) -> Self {
         Self {
@@ -517,9 +523,6 @@ impl From<&Refusal> for Refused {
         }
     }
 }
-
-/// The word for a mail that is older than the one whose token is stored.
-const SUPERSEDED: &str = "superseded";
 
 fn out_of_order(decision: Decision, mail: &TokenMail) -> Refused {
     let (reason, sentence) = match decision {
@@ -539,7 +542,7 @@ fn out_of_order(decision: Decision, mail: &TokenMail) -> Refused {
             ),
         ),
         _ => (
-            SUPERSEDED,
+            Refused::SUPERSEDED,
             format!(
                 "its Date ({}) is not later than that of the token stored last or forgotten. An old mail seen \
                  again changes nothing",

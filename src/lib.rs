@@ -17,6 +17,8 @@
 //! - [`attendant`] attends one account: what the watch finds goes through the intake, and what became of it is told
 //!   as [`news`], which holds [`receipt`]s.
 //! - [`daemon`] attends every account all the time, and shares its watches with the commands.
+//! - [`pairing`] waits for the token that a reset causes, by the daemon's watch or one of its own. A program that resets
+//!   tokens itself begins here, with [`Pairing`].
 //! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
 //! - [`daemon`] is what stays: its [`daemon::hooks`], the units that start it ([`daemon::unit`]).
 //! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
@@ -40,7 +42,10 @@ pub mod ledger;
 pub mod logging;
 pub mod mail;
 pub mod news;
+pub mod pairing;
 pub mod receipt;
+
+pub use pairing::Pairing;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

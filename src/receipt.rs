@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::intake::{Fate, Held, Outcome};
+use crate::intake::{Fate, Held, Outcome, Refused};
 use crate::ledger::Origin;
 use crate::mail::Proof;
 
@@ -85,6 +85,13 @@ impl Event {
 }
 
 impl Receipt {
+    /// Whether the mail is Salesforce's and brought a token, and a later one holds the username's.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        self.event == Event::Outdone
+            || self.event == Event::Refused && self.reason.as_deref() == Some(Refused::SUPERSEDED)
+    }
+
     /// For an outcome; `store` is where tokens go.
     #[must_use]
     pub fn of(outcome: &Outcome, store: &str) -> Self {

@@ -28,7 +28,7 @@ pub use crate::imap::Start;
 pub enum Told {
     /// News for those who listen.
     News(News, Whence),
-    /// The look back with this number is done: everything it found was told before.
+    /// The look back or search with this number is done: everything it found was told before.
     Looked {
         /// Its number.
         look: u64,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Exit, Failure, House, select};
+use super::{Exit, Failure, House};
 use crate::account::Account;
 use crate::cli::AcceptArgs;
 use crate::imap::{self, Message};
@@ -28,7 +28,7 @@ pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Fail
             Failure::new(Exit::Usage, message)
         })?;
     let config = house.config()?;
-    let account = select::account(&config, Some(&entry.origin.account), None)?;
+    let account = config.choose(Some(&entry.origin.account), None)?;
     let message = timeout_at(deadline, fetch(house, &account, &entry))
         .await
         .map_err(|_| {
@@ -72,7 +72,7 @@ pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Fail
         .await
         .map_err(|obstacle| Failure::from_obstacle(&obstacle))?;
     let receipt = Receipt::of(&outcome, house.keychain.name());
-    house.announcer.receipt(&receipt, None);
+    house.announcer.receipt(&receipt);
     Ok(Exit::Done)
 }
 

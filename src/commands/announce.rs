@@ -14,6 +14,7 @@ use super::Failure;
 use crate::cli::Global;
 use crate::imap::Cursor;
 use crate::mail::Proof;
+use crate::pairing::Answer;
 use crate::receipt::{Event, Receipt};
 
 /// The version of every JSON object's form.
@@ -119,8 +120,44 @@ impl Announcer {
         }
     }
 
-    /// What became of a mail, with its token where that is to be printed.
-    pub(super) fn receipt(&self, receipt: &Receipt, token: Option<&SecretString>) {
+    /// The token waited for is stored; programs get the token itself where it is to be printed.
+    pub(super) fn answer(&self, answer: &Answer, token: Option<&SecretString>) {
+        let receipt = &answer.receipt;
+        self.sentences(receipt);
+        if answer.others > 0 {
+            self.say(&format!(
+                "{} came for {}: it was reset more than once. This is the newest.",
+                match answer.others {
+                    1 => "Another token mail".to_owned(),
+                    others => format!("{others} other token mails"),
+                },
+                receipt.username.as_deref().unwrap_or_default()
+            ));
+        }
+        let mut object = describe(receipt);
+        object.insert("others".to_owned(), answer.others.into());
+        if let Some(token) = token {
+            object.insert("token".to_owned(), token.expose_secret().into());
+        }
+        self.object(object);
+    }
+
+    /// The token, for people.
+    pub(super) fn token(&self, token: &SecretString) {
+        if !self.json {
+            self.write_result(token.expose_secret());
+        }
+    }
+
+    /// What became of a mail.
+    pub(super) fn receipt(&self, receipt: &Receipt) {
+        self.sentences(receipt);
+        if receipt.event != Event::Seen {
+            self.object(describe(receipt));
+        }
+    }
+
+    fn sentences(&self, receipt: &Receipt) {
         let whence = receipt.from.as_deref().unwrap_or("an unknown sender");
         let username = receipt.username.as_deref().unwrap_or("an unknown username");
         let date = || shown_date(receipt);
@@ -158,11 +195,6 @@ impl Announcer {
         }
         for warning in &receipt.warnings {
             self.say(&format!("Warning: {warning}."));
-        }
-        let token = token.map(SecretString::expose_secret);
-        self.object(describe(receipt, token));
-        if let (Some(token), false) = (token, self.json) {
-            self.write_result(token);
         }
     }
 
@@ -211,7 +243,7 @@ fn shown_date(receipt: &Receipt) -> String {
 }
 
 /// A receipt as `wait` and `run` print it.
-fn describe(receipt: &Receipt, token: Option<&str>) -> Map<String, Value> {
+fn describe(receipt: &Receipt) -> Map<String, Value> {
     let origin = receipt.origin.as_ref();
     let mut described = object(json!({
         "event": receipt.event.word(),
@@ -234,9 +266,6 @@ fn describe(receipt: &Receipt, token: Option<&str>) -> Map<String, Value> {
     if receipt.event.is_stored() {
         described.insert("store".to_owned(), receipt.store.clone().into());
         described.insert("warnings".to_owned(), receipt.warnings.clone().into());
-        if let Some(token) = token {
-            described.insert("token".to_owned(), token.into());
-        }
     }
     described
 }

@@ -4,25 +4,15 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::announce::object;
-use super::waiting::{Progress, Wait};
-use super::{Exit, Failure, House, select};
+use super::waiting::{Progress, Waiting};
+use super::{Exit, Failure, House};
 use crate::cli::ArmArgs;
-use crate::daemon::protocol::Begin;
+use crate::pairing::Begin;
 
 pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.timeout;
-    let config = house.config()?;
-    let account = select::account(&config, args.account.as_deref(), args.username.as_deref())?;
-    let mut wait = Wait::start(
-        house,
-        config,
-        account,
-        args.username,
-        false,
-        deadline,
-        Begin::Now,
-    )
-    .await?;
+    let pairing = house.pairing(args.account, args.username)?;
+    let mut wait = Waiting::start(house, &pairing, Begin::Now, false, deadline).await?;
     loop {
         match wait.progress(deadline).await? {
             Progress::Armed(cursor) => {
@@ -33,7 +23,7 @@ pub(super) async fn arm(house: &House, args: ArmArgs) -> Result<Exit, Failure> {
                     .result(&cursor, object(json!({"event": "armed", "cursor": cursor})));
                 return Ok(Exit::Done);
             }
-            Progress::Token => {}
+            Progress::Searched | Progress::Token => {}
             Progress::Deadline => {
                 let failure = wait.no_token().await;
                 wait.stop().await;

@@ -2,6 +2,7 @@
 
 use super::{Exit, Failure, House, unit};
 use crate::cli::DaemonArgs;
+use crate::config;
 use crate::daemon::{Lock, Source, Supervisor, lock};
 
 pub(super) async fn daemon(house: &House, args: &DaemonArgs) -> Result<Exit, Failure> {
@@ -12,13 +13,13 @@ pub(super) async fn daemon(house: &House, args: &DaemonArgs) -> Result<Exit, Fai
         file: house.config_file()?,
         dkim_keys: house.global.dkim_keys.clone(),
     };
-    let _lock = Lock::take(&House::state_directory()?)?;
+    let _lock = Lock::take(&config::state_directory()?)?;
     let usage = |message| Failure::new(Exit::Usage, message);
     let supervisor = Supervisor::start(
         source,
         house.keychain.clone(),
         House::ledger()?,
-        &House::runtime_directory()?,
+        &config::runtime_directory()?,
     );
     supervisor.map_err(usage)?.run().await;
     Ok(Exit::Done)

@@ -2,8 +2,7 @@
 
 use crate::imap::{self, Class};
 use crate::intake::Obstacle;
-use crate::receipt::Receipt;
-use crate::{config, dns, keychain, ledger};
+use crate::{config, dns, keychain, ledger, pairing};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +53,15 @@ impl Exit {
         }
     }
 
+    /// A mailbox that cannot be watched.
+    fn of(class: Class) -> Self {
+        match class {
+            Class::Passing => Self::Mailbox,
+            Class::Doubtful | Class::Login => Self::Login,
+            Class::Keychain => Self::Keychain,
+        }
+    }
+
     /// A program that cannot be started, as shells say it: 127 for not found, 126 for not executable.
     pub(super) fn not_started(error: &std::io::Error) -> Self {
         let status = if error.kind() == std::io::ErrorKind::NotFound {
@@ -92,28 +100,10 @@ impl Failure {
 
     /// The mailbox of the account with this address.
     pub(super) fn from_mailbox(address: &str, error: &imap::Error) -> Self {
-        Self::mailbox(address, error.class(), &error.to_string())
-    }
-
-    /// The mailbox of the account with this address: what kind of failure, and the sentence for it.
-    pub(super) fn mailbox(address: &str, class: Class, sentence: &str) -> Self {
-        let exit = match class {
-            Class::Passing => Exit::Mailbox,
-            Class::Doubtful | Class::Login => Exit::Login,
-            Class::Keychain => Exit::Keychain,
-        };
-        Self::new(exit, format!("the mailbox {address}: {sentence}"))
-    }
-
-    /// A token mail that waits to be judged or stored.
-    pub(super) fn pending(receipt: &Receipt) -> Self {
-        let exit = if receipt.reason.as_deref() == Some(Obstacle::KEYCHAIN) {
-            Exit::Keychain
-        } else {
-            Exit::Pending
-        };
-        let sentence = receipt.sentence.as_deref().unwrap_or_default();
-        Self::new(exit, format!("a token mail came and waits: {sentence}"))
+        Self::new(
+            Exit::of(error.class()),
+            format!("the mailbox {address}: {error}"),
+        )
     }
 
     /// A token that cannot be judged or stored now.
@@ -123,6 +113,34 @@ impl Failure {
             Obstacle::Keys(_) | Obstacle::Ledger(_) | Obstacle::Clock(_) => Exit::Pending,
         };
         Self::new(exit, obstacle.to_string())
+    }
+}
+
+impl From<pairing::Error> for Failure {
+    fn from(error: pairing::Error) -> Self {
+        use pairing::Error;
+        let exit = match &error {
+            Error::Config(_) | Error::Account(_) | Error::Keys(_) | Error::Cursor { .. } => {
+                Exit::Usage
+            }
+            Error::Mailbox { class, .. } => Exit::of(*class),
+            Error::Unwatched { .. } => Exit::Mailbox,
+            Error::NoToken { .. } => Exit::NoToken,
+            Error::Refused(_) => Exit::Refused,
+            Error::Pending(_) | Error::Judging if !error.is_keychain() => Exit::Pending,
+            Error::Pending(_) | Error::Judging | Error::Storing { .. } | Error::Keychain(_) => {
+                Exit::Keychain
+            }
+            Error::NotStored(_) => Exit::NotStored,
+            Error::Broken => Exit::Unexpected,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<config::NoAccount> for Failure {
+    fn from(error: config::NoAccount) -> Self {
+        Self::new(Exit::Usage, error.to_string())
     }
 }
 

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::announce::object;
-use super::get::nothing_stored;
 use super::{Exit, Failure, House};
 use crate::cli::ForgetArgs;
 use crate::keychain::TOKEN_SERVICE;
 use crate::ledger::State;
+use crate::pairing;
 
 pub(super) async fn forget(house: &House, args: ForgetArgs) -> Result<Exit, Failure> {
     let ledger = House::ledger()?;
@@ -29,7 +29,7 @@ pub(super) async fn forget(house: &House, args: ForgetArgs) -> Result<Exit, Fail
         _ => false,
     };
     if !was_there && !was_known {
-        return Err(nothing_stored(&args.username));
+        return Err(pairing::Error::NotStored(args.username).into());
     }
     house.announcer.say(&format!(
         "Deleted the security token of {username} from the {}.",

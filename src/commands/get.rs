@@ -8,6 +8,7 @@ use super::{Exit, Failure, House};
 use crate::cli::GetArgs;
 use crate::keychain::TOKEN_SERVICE;
 use crate::ledger::{Entry, List};
+use crate::pairing;
 
 pub(super) async fn get(house: &House, args: GetArgs) -> Result<Exit, Failure> {
     let (username, token) = stored(house, &args.username).await?;
@@ -24,9 +25,10 @@ pub(super) async fn stored(
     house: &House,
     username: &str,
 ) -> Result<(String, SecretString), Failure> {
-    let name = stored_name(username);
+    let name =
+        House::ledger().map_or_else(|_| username.to_owned(), |ledger| ledger.spelling(username));
     let token = house.keychain.get(TOKEN_SERVICE, &name).await?;
-    let token = token.ok_or_else(|| nothing_stored(username))?;
+    let token = token.ok_or_else(|| pairing::Error::NotStored(username.to_owned()))?;
     warn_of_newer(house, &name);
     Ok((name, token))
 }
@@ -55,23 +57,4 @@ fn warn_of_newer(house: &House, username: &str) {
             ));
         }
     }
-}
-
-/// How the keychain spells the username: keychains compare with case, Salesforce does not. A ledger that cannot be
-/// read must not keep a token from the one who asks for it.
-pub(super) fn stored_name(username: &str) -> String {
-    House::ledger()
-        .ok()
-        .and_then(|ledger| ledger.find(username).ok().flatten())
-        .map_or_else(|| username.to_owned(), |record| record.username)
-}
-
-pub(super) fn nothing_stored(username: &str) -> Failure {
-    Failure::new(
-        Exit::NotStored,
-        format!(
-            "no token is stored for {username}. `fetch-token list` shows what is; reset the token and call \
-             `fetch-token wait {username}` to have one"
-        ),
-    )
 }

@@ -13,9 +13,7 @@ mod list;
 mod refused;
 mod reload;
 mod run;
-mod select;
 mod signal;
-mod source;
 mod status;
 mod unit;
 mod wait;
@@ -33,6 +31,7 @@ use crate::dns::KeySource;
 use crate::intake::Intake;
 use crate::keychain::Keychain;
 use crate::ledger::Ledger;
+use crate::pairing::Pairing;
 use announce::Announcer;
 
 /// What every command has at hand.
@@ -49,6 +48,25 @@ impl House {
         Ok(Config::read(&self.config_file()?)?)
     }
 
+    /// Who waits for the token of this username, at this account.
+    fn pairing(
+        &self,
+        account: Option<String>,
+        username: Option<String>,
+    ) -> Result<Pairing, Failure> {
+        let mut pairing = Pairing::with_config(self.config_file()?)?;
+        if let Some(file) = &self.global.dkim_keys {
+            pairing = pairing.dkim_keys(file);
+        }
+        if let Some(account) = account {
+            pairing = pairing.account(account);
+        }
+        if let Some(username) = username {
+            pairing = pairing.for_username(username);
+        }
+        Ok(pairing)
+    }
+
     fn config_file(&self) -> Result<PathBuf, Failure> {
         match &self.global.config {
             Some(file) => Ok(file.clone()),
@@ -56,25 +74,8 @@ impl House {
         }
     }
 
-    fn state_directory() -> Result<PathBuf, Failure> {
-        let directories = config::directories()?;
-        let state = directories
-            .state_dir()
-            .unwrap_or_else(|| directories.data_local_dir());
-        Ok(state.to_owned())
-    }
-
-    /// Where the daemon's socket lies.
-    fn runtime_directory() -> Result<PathBuf, Failure> {
-        let directories = config::directories()?;
-        match directories.runtime_dir() {
-            Some(runtime) => Ok(runtime.to_owned()),
-            None => Self::state_directory(),
-        }
-    }
-
     fn ledger() -> Result<Ledger, Failure> {
-        Ok(Ledger::at(Self::state_directory()?))
+        Ok(Ledger::at(config::state_directory()?))
     }
 
     /// The way in for mails, with keys from where the command line, else the configuration says.

@@ -7,38 +7,28 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
-use super::waiting::{Progress, Wait};
-use super::{Exit, Failure, House, select};
+use super::waiting::{Progress, Waiting};
+use super::{Exit, Failure, House};
 use crate::cli::RunArgs;
-use crate::daemon::protocol::Begin;
+use crate::pairing::Begin;
 
 /// How long a failing tool's mail is still waited for: it may have pressed the button first.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
+
+/// How long the last look for a newer token may take, once the tool has ended.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// How long a tool that is told to end may take.
 const TO_END: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.waiting.timeout;
-    let config = house.config()?;
-    let account = select::account(
-        &config,
-        args.waiting.account.as_deref(),
-        args.username.as_deref(),
-    )?;
-    let mut wait = Wait::start(
-        house,
-        config,
-        account,
-        args.username,
-        args.waiting.print,
-        deadline,
-        Begin::Now,
-    )
-    .await?;
+    let pairing = house.pairing(args.waiting.account, args.username)?;
+    let mut wait =
+        Waiting::start(house, &pairing, Begin::Now, args.waiting.print, deadline).await?;
     // A reset kills the old token: without a keychain for the new one it must not begin. Both take their time
     // on another machine or process, so they go side by side.
-    let (armed, probed) = tokio::join!(armed(&mut wait, deadline), house.keychain.probe());
+    let (armed, probed) = tokio::join!(armed(house, &mut wait, deadline), house.keychain.probe());
     probed?;
     if !armed? {
         let failure = wait.no_token().await;
@@ -55,14 +45,14 @@ pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
 }
 
 /// Waits until mail that arrives from now on is seen; `false` where the deadline came first.
-async fn armed(wait: &mut Wait<'_>, deadline: Instant) -> Result<bool, Failure> {
+async fn armed(house: &House, wait: &mut Waiting<'_>, deadline: Instant) -> Result<bool, Failure> {
     loop {
         match wait.progress(deadline).await? {
             Progress::Armed(cursor) => {
-                wait.go_on_from(cursor);
+                house.announcer.go_on_from(cursor);
                 return Ok(true);
             }
-            Progress::Token => {}
+            Progress::Searched | Progress::Token => {}
             Progress::Deadline => return Ok(false),
         }
     }
@@ -71,7 +61,7 @@ async fn armed(wait: &mut Wait<'_>, deadline: Instant) -> Result<bool, Failure> 
 /// Waits for both, the tool's end and the token.
 async fn attend(
     house: &House,
-    wait: &mut Wait<'_>,
+    wait: &mut Waiting<'_>,
     tool: &mut Tool,
     deadline: Instant,
 ) -> Result<Exit, Failure> {
@@ -79,57 +69,55 @@ async fn attend(
     let mut ended: Option<ExitStatus> = None;
     let mut has_token = false;
     loop {
-        if has_token && ended.is_some_and(|status| status.success()) {
-            return Ok(Exit::Done);
-        }
         let progress = tokio::select! {
             status = tool.0.wait(), if ended.is_none() => {
                 let status = status.map_err(|error| {
                     Failure::new(Exit::Unexpected, format!("the tool cannot be waited for: {error}"))
                 })?;
                 ended = Some(status);
-                if !status.success() {
-                    if has_token {
-                        return Err(tool_failed(status, true));
-                    }
+                if has_token {
+                    // It may have pressed the button twice.
+                    wait.search_now();
+                    until = deadline.min(Instant::now() + LAST_LOOK);
+                } else if !status.success() {
                     house.announcer.say("The tool failed. Looking whether it reset the token before that.");
-                    wait.search_now().await;
+                    wait.search_now();
                     until = deadline.min(Instant::now() + AFTER_FAILURE);
                 }
                 continue;
             }
             progress = wait.progress(until) => progress?,
         };
-        match progress {
-            Progress::Armed(_) => {}
-            Progress::Token => {
-                if has_token {
-                    house
-                        .announcer
-                        .say("Another token came: the tool reset it more than once. The latest is stored.");
-                }
-                has_token = true;
-                if let Some(status) = ended
-                    && !status.success()
-                {
-                    return Err(tool_failed(status, true));
-                }
+        has_token |= matches!(progress, Progress::Token);
+        match (progress, ended) {
+            (Progress::Armed(_) | Progress::Searched, Some(status)) if has_token => {
+                return done(status);
             }
-            Progress::Deadline => {
-                return Err(match ended {
-                    Some(status) if !status.success() => tool_failed(status, has_token),
-                    Some(_) => wait.no_token().await,
-                    None => {
-                        let status = tool.end().await;
-                        if has_token {
-                            too_long(status)
-                        } else {
-                            wait.no_token().await
-                        }
-                    }
+            (Progress::Armed(_) | Progress::Searched, _) | (Progress::Token, None) => {}
+            (Progress::Token, Some(status)) => return done(status),
+            (Progress::Deadline, Some(status)) if has_token => return done(status),
+            (Progress::Deadline, Some(status)) if !status.success() => {
+                return Err(tool_failed(status, false));
+            }
+            (Progress::Deadline, Some(_)) => return Err(wait.no_token().await),
+            (Progress::Deadline, None) => {
+                let status = tool.end().await;
+                return Err(if has_token {
+                    too_long(status)
+                } else {
+                    wait.no_token().await
                 });
             }
         }
+    }
+}
+
+/// The token is stored, and the tool has ended.
+fn done(status: ExitStatus) -> Result<Exit, Failure> {
+    if status.success() {
+        Ok(Exit::Done)
+    } else {
+        Err(tool_failed(status, true))
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::announce::{object, table};
 use super::{Exit, Failure, House};
+use crate::config;
 use crate::daemon::protocol::{Account, Answer, Request};
 use crate::daemon::{Client, client};
 
@@ -50,7 +51,7 @@ pub(super) async fn status(house: &House) -> Result<Exit, Failure> {
 
 /// The daemon; without one there is nothing to ask.
 pub(super) async fn daemon() -> Result<Client, Failure> {
-    let client = Client::connect(&House::runtime_directory()?).await?;
+    let client = Client::connect(&config::runtime_directory()?).await?;
     client.ok_or_else(|| {
         Failure::new(
             Exit::Mailbox,

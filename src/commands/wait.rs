@@ -2,51 +2,25 @@
 
 use tokio::time::Instant;
 
-use super::waiting::{Progress, Wait};
-use super::{Exit, Failure, House, select};
+use super::waiting::{Progress, Waiting};
+use super::{Exit, Failure, House};
 use crate::cli::WaitArgs;
-use crate::daemon::protocol::Begin;
+use crate::pairing::Begin;
 
 pub(super) async fn wait(house: &House, args: WaitArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.waiting.timeout;
-    let config = house.config()?;
-    let wanted = args
-        .waiting
-        .account
-        .as_deref()
-        .or(args.from.as_ref().map(|cursor| cursor.account.as_str()));
-    let account = select::account(&config, wanted, args.username.as_deref())?;
-    let start = match args.from {
-        Some(cursor) => {
-            if !cursor.account.eq_ignore_ascii_case(&account.address)
-                || cursor.folder != account.folder
-            {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!(
-                        "the cursor is of {} in {}, and {} in {} is to be watched. Take one with `fetch-token arm`",
-                        cursor.folder, cursor.account, account.folder, account.address
-                    ),
-                ));
-            }
-            house.announcer.go_on_from(cursor.clone());
-            Begin::From(cursor)
-        }
+    let pairing = house.pairing(args.waiting.account, args.username)?;
+    let begin = match &args.from {
+        Some(cursor) => Begin::From(cursor.clone()),
         None => Begin::Within(args.since),
     };
-    let mut wait = Wait::start(
-        house,
-        config,
-        account,
-        args.username,
-        args.waiting.print,
-        deadline,
-        start,
-    )
-    .await?;
+    let mut wait = Waiting::start(house, &pairing, begin, args.waiting.print, deadline).await?;
+    if let Some(cursor) = args.from {
+        house.announcer.go_on_from(cursor);
+    }
     loop {
         match wait.progress(deadline).await? {
-            Progress::Armed(_) => {}
+            Progress::Armed(_) | Progress::Searched => {}
             Progress::Token => {
                 wait.stop().await;
                 return Ok(Exit::Done);

@@ -93,14 +93,14 @@ impl Clients {
             .collect()
     }
 
-    /// A look back is done.
+    /// A look back is done, or a search that the client asked for after it.
     pub(super) fn looked(&mut self, look: u64, cursor: &Cursor, idle: bool) {
         let pending = &self.pending;
         self.all.retain_mut(|client| {
             if client.look != look {
                 return true;
             }
-            client.cursor = Some(cursor.clone());
+            client.cursor.get_or_insert_with(|| cursor.clone());
             let mut is_told = true;
             if matches!(client.begin, Begin::Within(_)) {
                 for receipt in pending {

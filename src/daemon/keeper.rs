@@ -63,8 +63,8 @@ pub(super) enum Ask {
     },
     /// One who shared the watch is gone.
     Leave(u64),
-    /// To search without waiting for the server.
-    Search,
+    /// To search without waiting for the server, and to tell the one with this number when that is done.
+    Search(u64),
     /// What the intake is doing.
     Standing(oneshot::Sender<Step>),
     /// How the account is doing.
@@ -351,7 +351,7 @@ impl Keeper {
                 self.clients.leave(look);
                 self.count_again(before);
             }
-            Ask::Search => self.order(Order::Search),
+            Ask::Search(look) => self.order(Order::Search(look)),
             Ask::Standing(tell) => {
                 let _ = tell.send(self.intake.step());
             }

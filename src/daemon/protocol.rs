@@ -91,7 +91,7 @@ impl Begin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prompt {
-    /// To search without waiting for the server.
+    /// To search without waiting for the server; answered with [`News::Armed`] when that is done.
     SearchNow,
     /// What the intake is doing; answered with [`Answer::Standing`].
     Standing,

@@ -151,7 +151,7 @@ async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             prompt = incoming.next::<Prompt>() => match prompt? {
                 None => return Ok(()),
                 Some(Prompt::SearchNow) => {
-                    let _ = keeper.send(Ask::Search).await;
+                    let _ = keeper.send(Ask::Search(look)).await;
                 }
                 Some(Prompt::Standing) => {
                     let (tell, told) = oneshot::channel();

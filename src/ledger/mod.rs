@@ -227,6 +227,14 @@ impl Ledger {
         Ok(self.read()?.remove(&key(username)))
     }
 
+    /// How the keychain spells the username: keychains compare with case, Salesforce does not. A ledger that cannot
+    /// be read must not keep a token from the one who asks for it.
+    #[must_use]
+    pub fn spelling(&self, username: &str) -> String {
+        let known = self.find(username).ok().flatten();
+        known.map_or_else(|| username.to_owned(), |record| record.username)
+    }
+
     /// Waits until no other process holds the ledger.
     pub async fn lock(&self) -> Result<Locked<'_>, Error> {
         let file = self.directory.join("ledger.lock");

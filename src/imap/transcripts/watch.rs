@@ -449,7 +449,7 @@ async fn a_login_refused_for_good_is_tried_again_hourly_on_reload_and_with_anoth
     );
     assert_eq!(watched.condition().state, State::LoginRefused);
     // Whoever waits cannot make it come sooner; providers lock accounts.
-    watched.order(Order::Search);
+    watched.order(Order::Search(0));
     watched.order(Order::Attended(true));
     watched.pass(599).await;
     assert_eq!(watched.wire(), Vec::<String>::new());
@@ -504,7 +504,7 @@ async fn at_most_ten_logins_in_two_minutes() {
     });
     let watched = world.watch(Temper::Resident, &Start::now(), "");
     for _ in 0..600 {
-        watched.order(Order::Search);
+        watched.order(Order::Search(0));
         watched.pass(1).await;
     }
     let logins: Vec<u64> = watched

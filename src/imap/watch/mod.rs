@@ -94,8 +94,9 @@ pub enum Temper {
 /// What a watch can be told to do.
 #[derive(Debug, Clone)]
 pub enum Order {
-    /// Search without waiting for the server; connect without a pause.
-    Search,
+    /// Search the first folder without waiting for the server, connect without a pause for it, and say with this
+    /// number when everything that was found has been handed on.
+    Search(u64),
     /// Look back once, and say when everything that was found has been handed on.
     Look {
         /// The number to say it with.
@@ -129,7 +130,7 @@ pub enum Event {
         /// What found them.
         whence: Whence,
     },
-    /// The look back with this number found nothing that was not handed on before this.
+    /// The look back or search with this number found nothing that was not handed on before this.
     Looked {
         /// Its number.
         look: u64,
@@ -205,6 +206,7 @@ impl Watcher {
             },
             account,
             looks: VecDeque::new(),
+            searches: Vec::new(),
             may_search: true,
             pending,
             events: to_caller,
@@ -276,6 +278,8 @@ struct Watch<M> {
     junk: Junk,
     /// Looks back that are still to be made.
     looks: VecDeque<Look>,
+    /// Searches that were ordered, and are to be reported.
+    searches: Vec<u64>,
     /// No answer to SEARCH was too long: where thousands of mails come a day, they are looked at block by block.
     may_search: bool,
     /// Mails to be fetched again, by the one who waits for their keys or keychain.
@@ -405,7 +409,8 @@ impl<M: Mailbox> Watch<M> {
     /// Takes an order; says whether it is in a hurry.
     fn obey(&mut self, order: Order) -> bool {
         match order {
-            Order::Search => {
+            Order::Search(number) => {
+                self.searches.push(number);
                 self.plan.order_search();
                 true
             }

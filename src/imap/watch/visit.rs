@@ -290,7 +290,8 @@ impl<M: Mailbox> Watch<M> {
         Ok((absent.or(after), absent))
     }
 
-    /// Fetches what waits, and looks back for those who asked for it.
+    /// Fetches what waits, looks back for those who asked for it, and tells who ordered the search before this that it
+    /// is done.
     async fn serve<S: Wire>(&mut self, session: &mut Session<S>) -> Result<(), End> {
         self.fetch_pending(session).await?;
         while let Some(look) = self.looks.pop_front() {
@@ -300,7 +301,12 @@ impl<M: Mailbox> Watch<M> {
                 return Err(end);
             }
         }
-        self.return_to_first(session).await
+        self.return_to_first(session).await?;
+        while let Some(look) = self.searches.pop() {
+            let cursor = self.cursor();
+            self.say(Event::Looked { look, cursor }).await?;
+        }
+        Ok(())
     }
 
     async fn return_to_first<S: Wire>(&mut self, session: &mut Session<S>) -> Result<(), End> {

@@ -1,0 +1,344 @@
+//! A wait for a token: what is heard, and when it is over.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout_at};
+
+use super::found::Found;
+use super::source::Source;
+use super::{Begin, Error, Pairing};
+use crate::account::Account;
+use crate::imap::Cursor;
+use crate::intake::Step;
+use crate::ledger::Origin;
+use crate::news::News;
+use crate::receipt::{Event, Receipt};
+
+/// Longest that a token which is stored is held back to see whether a newer one is there already.
+const ONCE_MORE: Duration = Duration::from_secs(2);
+
+/// What is heard while waiting.
+#[derive(Debug)]
+pub enum Heard {
+    /// The watch is our own and not the daemon's.
+    Alone(Alone),
+    /// What arrives after `cursor` is seen. Said again after a broken connection.
+    Armed {
+        /// What to go on from.
+        cursor: Cursor,
+        /// Whether the server announces new mail by itself.
+        idle: bool,
+    },
+    /// What became of a mail that is not the answer.
+    Receipt(Box<Receipt>),
+    /// A mail that waited to be judged or stored is no longer in the mailbox.
+    Gone(Origin),
+    /// The mailbox cannot be watched now; it is tried again. The same trouble is told once.
+    Trouble {
+        /// What happened, then what to do.
+        sentence: String,
+        /// When it is tried again.
+        again_in: Duration,
+    },
+    /// What [`Wait::search_now`] asked for is done: what it found was told before.
+    Searched,
+    /// The answer: the token waited for is stored, and was read back.
+    Token(Box<Answer>),
+}
+
+/// Why the daemon is not asked, where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alone {
+    /// It is of another version; the sentence says which side to restart.
+    Version(String),
+    /// It cannot be asked.
+    Because(String),
+    /// It went away, or hangs.
+    WentAway,
+}
+
+impl fmt::Display for Alone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(why) | Self::Because(why) => write!(f, "Not asking the daemon: {why}."),
+            Self::WentAway => f.write_str(
+                "The daemon went away, or hangs. Going on with a connection of our own.",
+            ),
+        }
+    }
+}
+
+/// The answer to a wait.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What became of its mail.
+    pub receipt: Receipt,
+    /// How many other mails with a token for the same username this wait saw, older ones all of them: more than 0
+    /// says that the token was reset more than once.
+    pub others: usize,
+    pairing: Pairing,
+}
+
+impl Answer {
+    /// The token, as the keychain has it now.
+    pub async fn token(&self) -> Result<SecretString, Error> {
+        let username = self.receipt.username.as_deref().unwrap_or_default();
+        self.pairing.stored(username).await
+    }
+}
+
+/// A wait for the token of one username, or of any, at one account.
+///
+/// Dropped, it leaves nothing behind; [`Wait::stop`] also says goodbye to the mail server. A token that is being
+/// stored then is stored by the daemon, or found again by the next call.
+#[derive(Debug)]
+pub struct Wait {
+    pairing: Pairing,
+    account: Arc<Account>,
+    source: Source,
+    /// Kept for a watch of our own, should the daemon go away.
+    begin: Begin,
+    /// What was heard and not told yet.
+    heard: VecDeque<Heard>,
+    found: Found,
+    /// Until when the answer is held back.
+    held_until: Option<Instant>,
+    /// A search was asked for, and is not done yet.
+    is_searching: bool,
+    /// The watch works now.
+    is_sound: bool,
+    /// The last trouble.
+    trouble: Option<String>,
+    /// The watch has ended.
+    failed: Option<Error>,
+    /// A token mail for this wait was refused.
+    refused: Option<Box<Receipt>>,
+    /// Token mails that cannot be judged or stored yet.
+    pending: Vec<Receipt>,
+}
+
+impl Wait {
+    /// Begins to watch.
+    pub(super) async fn start(
+        pairing: Pairing,
+        account: Arc<Account>,
+        begin: Begin,
+    ) -> Result<Self, Error> {
+        let (source, alone) = Source::find(&pairing, &account, &begin).await?;
+        Ok(Self {
+            pairing,
+            account,
+            source,
+            begin,
+            heard: alone.map(Heard::Alone).into_iter().collect(),
+            found: Found::default(),
+            held_until: None,
+            is_searching: false,
+            is_sound: false,
+            trouble: None,
+            failed: None,
+            refused: None,
+            pending: Vec::new(),
+        })
+    }
+
+    /// The account that is watched.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The next thing heard; `None` where nothing was until then. Dropping the future loses nothing.
+    ///
+    /// A token that was stored is held back while the mailbox is searched once more, 2 s at most and not beyond
+    /// `until`: where two resets lie close together, the answer is the newer one's.
+    pub async fn next(&mut self, until: Instant) -> Result<Option<Heard>, Error> {
+        loop {
+            if let Some(heard) = self.heard.pop_front() {
+                return Ok(Some(heard));
+            }
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            let until = self.held_until.map_or(until, |held| held.min(until));
+            match timeout_at(until, self.source.next()).await {
+                Ok(Some(news)) => self.hear(news),
+                Ok(None) => self.go_on_alone()?,
+                Err(_) if self.found.has_answer() => self.answer(),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits until the mailbox is watched; gives what to go on from. Dropping the future loses nothing.
+    pub async fn armed(&mut self, within: Duration) -> Result<Cursor, Error> {
+        let until = Instant::now() + within;
+        loop {
+            match self.next(until).await? {
+                Some(Heard::Armed { cursor, .. }) => return Ok(cursor),
+                Some(_) => {}
+                None => return Err(self.why_none().await),
+            }
+        }
+    }
+
+    /// Waits for the token. Dropping the future loses nothing, and after an error it can be waited on. Called again
+    /// after an answer, it waits for the next token.
+    pub async fn token(&mut self, within: Duration) -> Result<Answer, Error> {
+        let until = Instant::now() + within;
+        loop {
+            match self.next(until).await? {
+                Some(Heard::Token(answer)) => return Ok(*answer),
+                Some(_) => {}
+                None => return Err(self.why_none().await),
+            }
+        }
+    }
+
+    /// Searches without waiting for the server; [`Heard::Searched`] says when that is done, or [`Heard::Armed`] where
+    /// the connection was made anew for it.
+    pub fn search_now(&mut self) {
+        self.is_searching = true;
+        self.source.search_now();
+    }
+
+    /// Why nothing came in time.
+    pub async fn why_none(&mut self) -> Error {
+        match self.source.step().await {
+            Step::Idle => {}
+            Step::Judging => return Error::Judging,
+            Step::Storing => {
+                return Error::Storing {
+                    store: self.pairing.keychain().name(),
+                };
+            }
+        }
+        if let Some(receipt) = self.pending.first() {
+            return Error::Pending(Box::new(receipt.clone()));
+        }
+        if !self.is_sound {
+            return Error::Unwatched {
+                address: self.account.address.clone(),
+                why: self
+                    .trouble
+                    .clone()
+                    .unwrap_or_else(|| "connecting took too long".to_owned()),
+            };
+        }
+        match &self.refused {
+            Some(receipt) => Error::Refused(receipt.clone()),
+            None => Error::NoToken {
+                username: self.pairing.username().map(str::to_owned),
+            },
+        }
+    }
+
+    /// Ends the watch, with a goodbye to the server where that is quick.
+    pub async fn stop(self) {
+        self.source.stop().await;
+    }
+
+    /// The daemon went away, or was never asked: goes on with a watch of our own.
+    fn go_on_alone(&mut self) -> Result<(), Error> {
+        if !self.source.is_daemon() {
+            return Err(Error::Broken);
+        }
+        self.heard.push_back(Heard::Alone(Alone::WentAway));
+        self.is_sound = false;
+        self.is_searching = false;
+        self.source = Source::own(&self.pairing, &self.account, &self.begin)?;
+        Ok(())
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Armed { cursor, idle } => self.arm(cursor, idle),
+            News::Receipt(receipt) => self.take(*receipt),
+            News::Gone(origin) => {
+                self.pending
+                    .retain(|known| known.origin.as_ref() != Some(&origin));
+                self.heard.push_back(Heard::Gone(origin));
+            }
+            News::Trouble {
+                sentence, again_in, ..
+            } => {
+                self.is_sound = false;
+                if self.trouble.as_ref() != Some(&sentence) {
+                    self.trouble = Some(sentence.clone());
+                    self.heard.push_back(Heard::Trouble { sentence, again_in });
+                }
+                // Nobody can look once more for now.
+                self.answer();
+            }
+            News::Failed { class, sentence } => {
+                self.answer();
+                self.failed = Some(Error::Mailbox {
+                    address: self.account.address.clone(),
+                    class,
+                    sentence,
+                });
+            }
+        }
+    }
+
+    fn arm(&mut self, cursor: Cursor, idle: bool) {
+        let was_asked_for = std::mem::take(&mut self.is_searching);
+        let was_sound = std::mem::replace(&mut self.is_sound, true);
+        self.trouble = None;
+        if matches!(self.begin, Begin::Now) {
+            // Whatever breaks off later, what arrives after this is asked for.
+            self.begin = Begin::From(cursor.clone());
+        }
+        if !(was_asked_for && was_sound) {
+            self.heard.push_back(Heard::Armed { cursor, idle });
+        } else if !self.found.has_answer() {
+            self.heard.push_back(Heard::Searched);
+        }
+        self.answer();
+    }
+
+    fn take(&mut self, receipt: Receipt) {
+        let is_ours = |username: &str| {
+            let wanted = self.pairing.username();
+            wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(username))
+        };
+        let names_ours = receipt.username.as_deref().is_some_and(is_ours);
+        self.pending.retain(|known| known.origin != receipt.origin);
+        if receipt.event == Event::Refused && (receipt.username.is_none() || names_ours) {
+            self.refused = Some(Box::new(receipt.clone()));
+        }
+        if receipt.event.is_pending() {
+            self.pending.push(receipt.clone());
+        }
+        let told = if names_ours {
+            self.found.take(receipt)
+        } else {
+            Some(receipt)
+        };
+        let told = told.map(|receipt| Heard::Receipt(Box::new(receipt)));
+        self.heard.extend(told);
+        if self.found.has_answer() && self.held_until.is_none() {
+            self.held_until = Some(Instant::now() + ONCE_MORE);
+            // A watch that is not armed yet is still looking, and says when it is.
+            if self.is_sound {
+                self.search_now();
+            }
+        }
+    }
+
+    /// Gives the answer, where there is one.
+    fn answer(&mut self) {
+        self.held_until = None;
+        if let Some((receipt, others)) = self.found.give() {
+            self.heard.push_back(Heard::Token(Box::new(Answer {
+                receipt,
+                others,
+                pairing: self.pairing.clone(),
+            })));
+        }
+    }
+}
