@@ -133,6 +133,18 @@ impl Program {
         self.start(arguments, Stdio::null())
     }
 
+    /// Starts it, says this on its standard input, and leaves that open until it is waited for or dropped.
+    pub fn spawn_told<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        words: &str,
+    ) -> Running {
+        let mut running = self.start(arguments, Stdio::piped());
+        let input = running.child.stdin.as_mut().expect("its input");
+        input.write_all(words.as_bytes()).expect("tell it");
+        running
+    }
+
     fn start<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,

@@ -15,6 +15,8 @@
 //! * [`Daemon`]: `fetch-token daemon` on a stage, armed; [`Resident`], one that is killed and started again;
 //! * [`Deliveries`]: what was delivered, and the oracle that judges what became of it;
 //! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
+//! * [`Mta`]: Exim, which takes mail by SMTP and hands it to Dovecot;
+//! * [`Salesforce`]: a stand-in for its login and reset pages, which mails through that;
 //! * [`Dns`]: a name server that tells the truth, nothing, or lies.
 //!
 //! Nothing here is skipped when a part is missing: the test fails and names the Debian package. Everything works
@@ -42,12 +44,14 @@ mod home;
 mod hostile;
 mod mail;
 mod maildir;
+mod mta;
 mod namespace;
 mod network;
 mod peer;
 mod process;
 mod random;
 mod resident;
+mod salesforce;
 mod scripted;
 mod secret_service;
 mod signer;
@@ -72,11 +76,13 @@ pub use home::Home;
 pub use hostile::Hostile;
 pub use mail::{TokenMail, other_mail, random_token};
 pub use maildir::{Maildir, Staged};
+pub use mta::Mta;
 pub use network::{Link, in_a_network_of_its_own};
 pub use peer::{MailboxState, Peer};
 pub use process::{eventually, require, signal};
 pub use random::Random;
 pub use resident::{Event, Fate, Memory, Resident};
+pub use salesforce::{Pages, Person, Salesforce, npm_folder};
 pub use scripted::{GREETING, Line, Say, Scripted, Security, remembering, silent, sound};
 pub use secret_service::SecretService;
 pub use signer::{SELECTOR, Signer};

@@ -57,6 +57,11 @@ impl Signer {
         &self.record
     }
 
+    /// The private key (PEM, PKCS #8), for a program that signs by itself.
+    pub fn private_key(&self) -> &str {
+        &self.pem
+    }
+
     /// The mail with a signature of `domain` before it.
     pub fn sign(&self, mail: &[u8], domain: &str) -> Vec<u8> {
         let signature = DkimSigner::from_key(key(&self.pem))
