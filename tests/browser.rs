@@ -6,8 +6,8 @@
 mod lab;
 
 use lab::{
-    Mta, Pages, Person, Program, Running, Salesforce, Stage, USERNAME, eventually, npm_folder,
-    require,
+    Code, Mta, Pages, Person, Program, Running, Salesforce, Stage, USERNAME, eventually,
+    npm_folder, require,
 };
 use serde_json::Value;
 use std::fs;
@@ -81,7 +81,7 @@ impl Scene {
             .spawn([&arguments[..], end, password_command].concat())
     }
 
-    /// The stand-in's key is trusted. No other browser on this machine has this argument, so its processes are known by it.
+    /// The stand-in's key is trusted, and no other.
     fn trust(&self) -> String {
         format!(
             "--browser-arg=--ignore-certificate-errors-spki-list={}",
@@ -158,7 +158,7 @@ fn a_login_a_code_the_menu_and_the_button_put_the_token_into_the_keychain() {
 #[test]
 fn without_the_menu_the_page_is_opened_itself_and_a_known_browser_is_asked_for_no_code() {
     let scene = Scene::new(Pages {
-        asks_for_code: false,
+        code: Code::NotAsked,
         has_menu: false,
         ..Pages::default()
     });
@@ -196,9 +196,28 @@ fn a_wrong_password_ends_it_with_the_tools_own_status() {
 }
 
 #[test]
+fn a_code_that_is_refused_ends_it_with_the_tools_own_status() {
+    let scene = Scene::new(Pages {
+        code: Code::AnotherMailed,
+        ..Pages::default()
+    });
+    scene.keep_password(PASSWORD);
+    let output = scene.run(&[]).wait().expect_code(21);
+    assert!(
+        output
+            .stderr()
+            .contains("the verification code was refused; nothing was reset"),
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(scene.salesforce.events_of("code-refused").len(), 1);
+    scene.nothing_happened();
+}
+
+#[test]
 fn a_button_that_is_answered_by_an_error_ends_it_with_the_tools_own_status() {
     let scene = Scene::new(Pages {
-        asks_for_code: false,
+        code: Code::NotAsked,
         button_fails: true,
         ..Pages::default()
     });
@@ -218,14 +237,18 @@ fn a_button_that_is_answered_by_an_error_ends_it_with_the_tools_own_status() {
 fn while_the_code_is_waited_for_the_password_is_in_no_argument_and_no_environment_and_a_signal_ends_all()
  {
     let scene = Scene::new(Pages {
-        mails_code: false,
+        code: Code::NotMailed,
         ..Pages::default()
     });
     scene.keep_password(PASSWORD);
     let running = scene.run(&[]);
     running.stderr_line("asked for a verification code");
-    let mine = scene.salesforce.key_hash();
-    let is_mine = |process: &Process| process.arguments.contains(mine);
+    let home = scene.stage.keychain.home().path().display().to_string();
+    let is_mine = |process: &Process| {
+        let names = ["chromium", "reset.mjs", "fetch-token\0code"];
+        process.environment.contains(&home)
+            && names.iter().any(|name| process.arguments.contains(name))
+    };
     assert!(
         processes()
             .iter()

@@ -82,7 +82,7 @@ pub use peer::{MailboxState, Peer};
 pub use process::{eventually, require, signal};
 pub use random::Random;
 pub use resident::{Event, Fate, Memory, Resident};
-pub use salesforce::{Pages, Person, Salesforce, npm_folder};
+pub use salesforce::{Code, Pages, Person, Salesforce, npm_folder};
 pub use scripted::{GREETING, Line, Say, Scripted, Security, remembering, silent, sound};
 pub use secret_service::SecretService;
 pub use signer::{SELECTOR, Signer};

@@ -13,21 +13,42 @@ use std::time::Duration;
 /// How the pages are to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Pages {
-    /// Whether a login is followed by a question for a code.
-    pub asks_for_code: bool,
-    /// Whether that code is mailed.
-    pub mails_code: bool,
+    pub code: Code,
     /// Whether there is the menu that leads to the settings.
     pub has_menu: bool,
     /// Whether the button is answered by an error, and resets nothing.
     pub button_fails: bool,
 }
 
+/// What follows username and password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// No question: the browser is known.
+    NotAsked,
+    /// The question, and a mail with the answer.
+    Mailed,
+    /// The question, and a mail with another answer than the page wants.
+    AnotherMailed,
+    /// The question, and no mail.
+    NotMailed,
+}
+
+impl Code {
+    /// The stand-in's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::NotAsked => "not-asked",
+            Self::Mailed => "mailed",
+            Self::AnotherMailed => "another-mailed",
+            Self::NotMailed => "not-mailed",
+        }
+    }
+}
+
 impl Default for Pages {
     fn default() -> Self {
         Self {
-            asks_for_code: true,
-            mails_code: true,
+            code: Code::Mailed,
             has_menu: true,
             button_fails: false,
         }
@@ -59,8 +80,7 @@ impl Salesforce {
         );
         let ca = Ca::shared();
         let config = json!({
-            "asks_for_code": pages.asks_for_code,
-            "mails_code": pages.mails_code,
+            "code": pages.code.word(),
             "has_menu": pages.has_menu,
             "button_fails": pages.button_fails,
             "user": {"username": person.username, "password": person.password, "address": person.address},

@@ -38,11 +38,12 @@ async function logIn(form) {
     tell('login-refused');
     return page(pages.login('Please check your username and password.'));
   }
-  if (!config.asks_for_code) return enter();
-  const code = String(randomInt(1_000_000)).padStart(6, '0');
+  if (config.code === 'not-asked') return enter();
+  const code = String(randomInt(100_000, 999_999));
+  const another = String(Number(code) + 1);
   const id = secret();
   pending.set(id, code);
-  if (config.mails_code) await post.code(user, code);
+  if (config.code !== 'not-mailed') await post.code(user, config.code === 'another-mailed' ? another : code);
   tell('code-asked', { code });
   return redirect(VERIFICATION, cookie('pending', id));
 }
