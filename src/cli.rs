@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::account::Instance;
 use crate::imap::Cursor;
 
 /// Takes a new Salesforce security token from the mailbox it is sent to into the OS keychain.
@@ -92,6 +93,8 @@ pub enum Command {
     Arm(ArmArgs),
     /// Watch, run the tool that resets the token, store the token that comes
     Run(RunArgs),
+    /// Watch, open the page with the button that resets the token in the browser, store the token that comes
+    Open(OpenArgs),
     /// Print the stored token
     Get(GetArgs),
     /// Run a program with the stored token in its environment
@@ -131,7 +134,7 @@ pub struct WaitArgs {
     pub from: Option<Cursor>,
 }
 
-/// How `wait` and `run` wait.
+/// How `wait`, `run` and `open` wait.
 #[derive(Debug, Args)]
 pub struct Waiting {
     /// End after this time, connecting included
@@ -171,6 +174,20 @@ pub struct RunArgs {
     /// The tool, with its arguments, after `--`
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// `open`.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// The Salesforce username whose token is to be reset
+    #[arg(value_parser = username)]
+    pub username: String,
+    /// How to wait.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// The org's address, such as `https://acme.my.salesforce.com`, in place of `instance` in the configuration
+    #[arg(long, value_name = "URL")]
+    pub instance: Option<Instance>,
 }
 
 /// `get`.

@@ -2,6 +2,7 @@
 
 mod choice;
 mod hook;
+mod instance;
 
 pub use choice::NoAccount;
 pub use hook::{Hook, Input, Occasion};
@@ -15,7 +16,7 @@ use directories::ProjectDirs;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::account::{Account, Password};
+use crate::account::{Account, Instances, Password};
 use crate::imap::{Endpoint, Tls};
 use crate::mail::{self, Policy, Recipients, UsernameGlobs};
 
@@ -108,6 +109,7 @@ struct Entry {
     #[serde(default = "yes")]
     sweep_junk: bool,
     trusted_authserv_id: Option<Spanned<String>>,
+    instance: Option<Spanned<instance::Entry>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -316,6 +318,13 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             "an authserv-id is one word, for example \"mx.acme.example\"".to_owned(),
         ));
     }
+    let instances = match &entry.instance {
+        None => Instances::default(),
+        Some(instance) => instance
+            .get_ref()
+            .check()
+            .map_err(|what| (instance.span(), what))?,
+    };
     let port = entry
         .port
         .as_ref()
@@ -333,6 +342,7 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
         other_folders,
         sweep_junk: entry.sweep_junk,
         idle: entry.idle,
+        instances,
         policy: Arc::new(Policy {
             from: sender.from.clone(),
             domains: sender.domains.clone(),

@@ -1,7 +1,9 @@
 //! A mailbox as the user described it, and how we log in to it.
 
+mod instance;
 mod password;
 
+pub use instance::{Instance, Instances, NotAnInstance};
 pub use password::{Password, Typed};
 
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub struct Account {
     pub sweep_junk: bool,
     /// Whether the server may be asked to announce new mail (RFC 2177); else it is polled.
     pub idle: bool,
+    /// The orgs of the users whose mail comes here.
+    pub instances: Instances,
     /// Which mails are accepted from it.
     pub policy: Arc<Policy>,
 }

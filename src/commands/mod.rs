@@ -10,6 +10,7 @@ mod extract;
 mod forget;
 mod get;
 mod list;
+mod open;
 mod refused;
 mod reload;
 mod run;
@@ -108,6 +109,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Wait(args) => wait::wait(&house, args).await,
             Command::Arm(args) => arm::arm(&house, args).await,
             Command::Run(args) => run::run(&house, args).await,
+            Command::Open(args) => open::open(&house, args).await,
             Command::Get(args) => get::get(&house, args).await,
             Command::Exec(args) => exec::exec(&house, args).await,
             Command::List => list::list(&house),

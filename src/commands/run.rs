@@ -45,7 +45,11 @@ pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
 }
 
 /// Waits until mail that arrives from now on is seen; `false` where the deadline came first.
-async fn armed(house: &House, wait: &mut Waiting<'_>, deadline: Instant) -> Result<bool, Failure> {
+pub(super) async fn armed(
+    house: &House,
+    wait: &mut Waiting<'_>,
+    deadline: Instant,
+) -> Result<bool, Failure> {
     loop {
         match wait.progress(deadline).await? {
             Progress::Armed(cursor) => {
