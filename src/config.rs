@@ -3,6 +3,7 @@
 mod choice;
 mod hook;
 mod instance;
+mod keychain;
 
 pub use choice::NoAccount;
 pub use hook::{Hook, Input, Occasion};
@@ -18,6 +19,7 @@ use toml::Spanned;
 
 use crate::account::{Account, Instances, Password};
 use crate::imap::{Endpoint, Tls};
+use crate::keychain::Choice;
 use crate::mail::{self, Policy, Recipients, UsernameGlobs};
 
 /// What the user configured.
@@ -29,6 +31,8 @@ pub struct Config {
     pub keys: Option<KeysFrom>,
     /// What to run when something happens.
     pub hooks: Arc<[Hook]>,
+    /// Where tokens are stored.
+    pub keychain: Choice,
 }
 
 /// Where the keys that prove a sender come from.
@@ -88,6 +92,15 @@ struct File {
     sender: Sender,
     #[serde(default)]
     hook: Vec<hook::Entry>,
+    #[serde(default)]
+    keychain: keychain::Entry,
+}
+
+/// The one table that commands without a mailbox need.
+#[derive(Debug, Deserialize)]
+struct KeychainAlone {
+    #[serde(default)]
+    keychain: keychain::Entry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,7 +112,7 @@ struct Entry {
     ca_file: Option<Spanned<PathBuf>>,
     #[serde(default = "implicit")]
     tls: Tls,
-    #[serde(default = "keychain")]
+    #[serde(default = "from_keychain")]
     password: Password,
     addresses: Option<Spanned<Vec<String>>>,
     usernames: Spanned<Vec<String>>,
@@ -168,7 +181,7 @@ fn implicit() -> Tls {
     Tls::Implicit
 }
 
-fn keychain() -> Password {
+fn from_keychain() -> Password {
     Password::Keychain(crate::account::Typed::default())
 }
 
@@ -206,30 +219,26 @@ pub fn runtime_directory() -> Result<PathBuf, Error> {
 impl Config {
     /// Reads the file.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::Missing(file.to_owned()));
-            }
-            Err(why) => {
-                return Err(Error::Unreadable {
+        Self::parse(&Self::text(file)?, file)
+    }
+
+    fn text(file: &Path) -> Result<String, Error> {
+        std::fs::read_to_string(file).map_err(|why| {
+            if why.kind() == std::io::ErrorKind::NotFound {
+                Error::Missing(file.to_owned())
+            } else {
+                Error::Unreadable {
                     file: file.to_owned(),
                     why,
-                });
+                }
             }
-        };
-        Self::parse(&text, file)
+        })
     }
 
     /// Reads the text of a file, which errors name.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
         let wrong = |(span, what): (Range<usize>, String)| place(file, text, span.start, what);
-        let parsed: File = toml::from_str(text).map_err(|error| {
-            wrong((
-                error.span().unwrap_or_default(),
-                in_our_words(error.message()),
-            ))
-        })?;
+        let parsed: File = from_toml(text, file)?;
         if parsed.account.is_empty() {
             return Err(wrong((
                 0..0,
@@ -253,8 +262,22 @@ impl Config {
         Ok(Self {
             accounts,
             keys,
-            hooks: hooks.collect::<Result<_, _>>().map_err(wrong)?,
+            hooks: hooks.collect::<Result<_, _>>().map_err(&wrong)?,
+            keychain: parsed.keychain.check().map_err(wrong)?,
         })
+    }
+
+    /// Where tokens are stored, for the commands that need no account. What is wrong elsewhere in the file keeps
+    /// nobody from a token, and without a file it is the platform's own store.
+    pub fn keychain(file: &Path) -> Result<Choice, Error> {
+        let text = match Self::text(file) {
+            Ok(text) => text,
+            Err(Error::Missing(_)) => return Ok(Choice::Auto),
+            Err(error) => return Err(error),
+        };
+        let parsed: KeychainAlone = from_toml(&text, file)?;
+        let choice = parsed.keychain.check();
+        choice.map_err(|(span, what)| place(file, &text, span.start, what))
     }
 }
 
@@ -373,6 +396,13 @@ fn folders(named: &[String]) -> Result<(String, Vec<String>), &'static str> {
         Some(_) => Err("at most 20 folders of an account are searched"),
         None => Err("no folder is named. The first is watched, the others are searched every 30 s"),
     }
+}
+
+fn from_toml<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T, Error> {
+    toml::from_str(text).map_err(|error| {
+        let span = error.span().unwrap_or_default();
+        place(file, text, span.start, in_our_words(error.message()))
+    })
 }
 
 fn place(file: &Path, text: &str, offset: usize, what: String) -> Error {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::crash;
 use crate::dns::KeySource;
-use crate::keychain::{self, Keychain, TOKEN_SERVICE};
+use crate::keychain::{self, Keychain, Stamp, TOKEN_SERVICE, Terms, Written};
 use crate::ledger::{self, Decision, Entry, Ledger, List, Locked, Origin, Record, State};
 use crate::mail::{self, Facts, NotATokenMail, Policy, Refusal, TokenMail, Verdict};
 
@@ -54,7 +54,8 @@ pub enum Fate {
     Stored(Box<TokenMail>),
     /// Its token was stored before.
     Already(Box<TokenMail>),
-    /// A later mail of the same search holds the username's token; this one is dead.
+    /// A later mail of the same search, or one whose token somebody else stored, holds the username's token; this one
+    /// is dead.
     Outdone(Box<TokenMail>),
     /// It is a token mail that does not count.
     Refused(Refused),
@@ -392,7 +393,9 @@ impl Intake {
         let username = known.map_or_else(|| mail.username.clone(), |known| known.username);
         let mut record = self.record(username, &mail, &facts, Some(&origin));
         record.accepted = true;
-        self.write(&ledger, record, &mail).await?;
+        let stamp = stamp(&record);
+        self.write(&ledger, record, &mail, &Terms::Anyhow(Some(stamp)))
+            .await?;
         drop(ledger);
         let mut outcome = Outcome {
             facts,
@@ -413,15 +416,16 @@ impl Intake {
         let tried = self.try_store(&mail, facts, origin).await;
         self.begin(Step::Idle);
         match tried {
-            Ok(Decision::Store) => Fate::Stored(Box::new(mail)),
-            Ok(Decision::Already) => Fate::Already(Box::new(mail)),
-            Ok(Decision::Ahead) => {
+            Ok(Came::Through(Decision::Store)) => Fate::Stored(Box::new(mail)),
+            Ok(Came::Through(Decision::Already)) => Fate::Already(Box::new(mail)),
+            Ok(Came::TooLate) => Fate::Outdone(Box::new(mail)),
+            Ok(Came::Through(Decision::Ahead)) => {
                 let date = mail.date;
                 waits(mail, Obstacle::Clock(date))
             }
-            Ok(refused @ (Decision::Superseded | Decision::Tied | Decision::FarAhead)) => {
-                Fate::Refused(out_of_order(refused, &mail))
-            }
+            Ok(Came::Through(
+                refused @ (Decision::Superseded | Decision::Tied | Decision::FarAhead),
+            )) => Fate::Refused(out_of_order(refused, &mail)),
             Err(why) => waits(mail, why),
         }
     }
@@ -431,21 +435,45 @@ impl Intake {
         mail: &TokenMail,
         facts: &Facts,
         origin: Option<&Origin>,
-    ) -> Result<Decision, Obstacle> {
+    ) -> Result<Came, Obstacle> {
         let ledger = self.ledger.lock().await?;
         let known = ledger.find(&mail.username)?;
         let decision = ledger::decide(known.as_ref(), mail, origin, Timestamp::now());
         // One item a username, however a later mail spells it.
-        let username = known.map_or_else(|| mail.username.clone(), |known| known.username);
+        let username = known
+            .as_ref()
+            .map_or(&mail.username, |known| &known.username)
+            .clone();
         // The user may have deleted it from the keychain; the mail is there, so it can be put back.
         let is_lost = decision == Decision::Already
             && self.keychain.get(TOKEN_SERVICE, &username).await?.is_none();
         if decision != Decision::Store && !is_lost {
-            return Ok(decision);
+            return Ok(Came::Through(decision));
         }
         let record = self.record(username, mail, facts, origin);
-        self.write(&ledger, record, mail).await?;
-        Ok(Decision::Store)
+        // What we began to write before we were cut off is ours to finish, and to announce.
+        let is_begun = known.as_ref().is_some_and(|known| {
+            known.state == State::Writing && known.identity == record.identity
+        });
+        let terms = Terms::IfLater(stamp(&record));
+        let written = self.write(&ledger, record.clone(), mail, &terms).await?;
+        Ok(match written {
+            Written::Kept => Came::Through(Decision::Store),
+            Written::Already if is_begun => Came::Through(Decision::Store),
+            Written::Already => Came::Through(Decision::Already),
+            Written::Later | Written::Tied => {
+                // Our intent came to nothing: what is known is what was known before.
+                match known {
+                    Some(known) => ledger.put(known)?,
+                    None => ledger.remove(&record.username)?,
+                }
+                if written == Written::Tied {
+                    Came::Through(Decision::Tied)
+                } else {
+                    Came::TooLate
+                }
+            }
+        })
     }
 
     fn record(
@@ -466,7 +494,7 @@ impl Intake {
             accepted: false,
             hooked: false,
             origin: origin.cloned(),
-            store: self.keychain.name().to_owned(),
+            store: self.keychain.name(),
             changed: Timestamp::now(),
         }
     }
@@ -477,21 +505,35 @@ impl Intake {
         ledger: &Locked<'_>,
         mut record: Record,
         mail: &TokenMail,
-    ) -> Result<(), Obstacle> {
+        terms: &Terms,
+    ) -> Result<Written, Obstacle> {
         crash::here("judged");
         ledger.put(record.clone())?;
         crash::here("intent");
         let secret = SecretString::from(mail.token.expose());
-        self.keychain
-            .put(TOKEN_SERVICE, &record.username, &secret)
-            .await?;
+        let written = self.keychain.put(&record.username, &secret, terms).await?;
         crash::here("kept");
+        if matches!(written, Written::Later | Written::Tied) {
+            return Ok(written);
+        }
         record.state = State::Stored;
         record.changed = Timestamp::now();
         ledger.put(record)?;
         crash::here("committed");
-        Ok(())
+        Ok(written)
     }
+}
+
+/// What storing came to.
+enum Came {
+    /// What the ledger, or the store, decided.
+    Through(Decision),
+    /// Somebody else, with a ledger of their own, stored the token of a later mail.
+    TooLate,
+}
+
+fn stamp(record: &Record) -> Stamp {
+    Stamp::new(record.date, record.identity.clone(), record.origin.as_ref())
 }
 
 impl Outcome {
@@ -603,7 +645,9 @@ mod tests {
             origin: None,
             fate: Fate::Pending(Box::new(Pending {
                 held: Held::Token(Box::new(mail)),
-                why: Obstacle::Keychain(keychain::Error::NotKept),
+                why: Obstacle::Keychain(keychain::Error::NotKept {
+                    store: "a store".to_owned(),
+                }),
             })),
             noted: true,
         };

@@ -43,6 +43,7 @@ pub mod logging;
 pub mod mail;
 pub mod news;
 pub mod pairing;
+mod process;
 pub mod receipt;
 
 pub use pairing::Pairing;

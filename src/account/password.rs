@@ -1,25 +1,23 @@
 //! Where a mailbox's password comes from: the keychain, a command, or a person. Never from a file or argument.
 
 use std::fmt;
+use std::future::pending;
 use std::io::IsTerminal as _;
-use std::process::Stdio;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use crate::imap;
 use crate::keychain::{self, Keychain};
+use crate::process::{self, End, Job, Limits, Talk};
 
 /// How long a password command may take: it may ask a person for a passphrase.
 const COMMAND: Duration = Duration::from_mins(1);
 
 /// Longest answer of a password command, in octets. An OAuth 2.0 token has some thousand.
-const ANSWER: u64 = 64 * 1024;
+const ANSWER: usize = 64 * 1024;
 
 /// Where a mailbox's password comes from.
 #[derive(Debug)]
@@ -113,7 +111,7 @@ impl Typed {
 
 /// Runs a password command and takes the first line of its output. Its standard error goes to ours: it may ask.
 async fn run(command: &[String]) -> Result<SecretString, String> {
-    let [program, arguments @ ..] = command else {
+    let Some(program) = command.first() else {
         return Err(
             "the password command is empty. Name a program in `password.command`".to_owned(),
         );
@@ -121,29 +119,25 @@ async fn run(command: &[String]) -> Result<SecretString, String> {
     let failed = |why: String| {
         format!("the password command {program:?} {why}. Run it by hand to see what is wrong")
     };
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(format!("cannot be started ({error})")))?;
-    let mut answer = Zeroizing::new(Vec::with_capacity(1024));
-    let mut stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| failed("has no output".to_owned()))?
-        .take(ANSWER);
-    let status = timeout(COMMAND, async {
-        stdout.read_to_end(&mut answer).await?;
-        child.wait().await
-    })
-    .await
-    .map_err(|_| failed(format!("did not end within {} s", COMMAND.as_secs())))?
-    .map_err(|error| failed(format!("cannot be read ({error})")))?;
-    if !status.success() {
-        return Err(failed(format!("failed ({status})")));
+    let job = Job {
+        command,
+        variables: &[],
+        input: None,
+        talk: Talk::Asking(ANSWER),
+    };
+    let report = process::run(job, Limits::of(COMMAND), pending()).await;
+    match report.end {
+        End::Exited(status) if status.success() => {}
+        End::Exited(status) => return Err(failed(format!("failed ({status})"))),
+        End::TooLong | End::Stopped => {
+            return Err(failed(format!(
+                "did not end within {} s",
+                COMMAND.as_secs()
+            )));
+        }
+        End::Failed(error) => return Err(failed(format!("cannot be started ({error})"))),
     }
+    let answer = report.answer.octets;
     let line = answer.split(|&b| b == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {

@@ -96,7 +96,7 @@ impl Attendant {
         let hurry = Arc::new(Notify::new());
         let attending = Attending {
             account: charge.account,
-            store: charge.keychain.name(),
+            keychain: charge.keychain,
             intake: charge.intake,
             tell,
             orders: orders.clone(),
@@ -152,7 +152,7 @@ struct Stopped;
 
 struct Attending {
     account: Arc<Account>,
-    store: &'static str,
+    keychain: Keychain,
     intake: Arc<Intake>,
     tell: mpsc::Sender<Told>,
     orders: mpsc::UnboundedSender<Order>,
@@ -281,7 +281,7 @@ impl Attending {
     }
 
     async fn tell_of(&self, outcome: &Outcome, whence: Whence) -> Result<(), Stopped> {
-        let receipt = Box::new(Receipt::of(outcome, self.store));
+        let receipt = Box::new(Receipt::of(outcome, &self.keychain.name()));
         self.say(Told::News(News::Receipt(receipt), whence)).await
     }
 

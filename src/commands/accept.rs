@@ -71,7 +71,7 @@ pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Fail
         .accept(mail, facts, entry.origin)
         .await
         .map_err(|obstacle| Failure::from_obstacle(&obstacle))?;
-    let receipt = Receipt::of(&outcome, house.keychain.name());
+    let receipt = Receipt::of(&outcome, &house.keychain.name());
     house.announcer.receipt(&receipt);
     Ok(Exit::Done)
 }

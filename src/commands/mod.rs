@@ -30,7 +30,7 @@ use crate::cli::{Cli, Command, Global};
 use crate::config::{self, Config, KeysFrom};
 use crate::dns::KeySource;
 use crate::intake::Intake;
-use crate::keychain::Keychain;
+use crate::keychain::{Choice, Keychain};
 use crate::ledger::Ledger;
 use crate::pairing::Pairing;
 use announce::Announcer;
@@ -94,17 +94,32 @@ impl House {
     }
 }
 
+/// Whether a command does anything with tokens: where they are stored must be known then.
+fn needs_keychain(command: &Command) -> bool {
+    match command {
+        Command::List | Command::Refused | Command::Status | Command::Reload => false,
+        Command::Extract(args) => args.store,
+        Command::Daemon(args) => args.print_unit.is_none(),
+        _ => true,
+    }
+}
+
 /// Runs one command, or the signal that ends it; gives the process's exit code.
 pub async fn dispatch(cli: Cli) -> i32 {
     let announcer = Announcer::new(&cli.global);
     let house = House {
-        keychain: Keychain::platform(),
+        keychain: Keychain::new(&Choice::Auto),
         global: cli.global,
         announcer,
     };
     // It has signals of its own.
     let is_daemon = matches!(cli.command, Command::Daemon(_));
     let work = async {
+        if needs_keychain(&cli.command) {
+            house
+                .keychain
+                .choose(&Config::keychain(&house.config_file()?)?);
+        }
         match cli.command {
             Command::Wait(args) => wait::wait(&house, args).await,
             Command::Arm(args) => arm::arm(&house, args).await,

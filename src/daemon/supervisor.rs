@@ -20,7 +20,7 @@ use super::socket::Listener;
 use crate::account::Account;
 use crate::config::{Config, Hook};
 use crate::dns::KeySource;
-use crate::keychain::Keychain;
+use crate::keychain::{Choice, Keychain};
 use crate::ledger::{Cursors, Ledger};
 
 /// How often the supervisor looks whether its keepers are there, where no watchdog wants it more often.
@@ -55,6 +55,7 @@ impl Source {
             keys: Arc::new(keys),
             identity,
             hooks: config.hooks,
+            keychain: config.keychain,
         })
     }
 }
@@ -65,6 +66,7 @@ struct Read {
     keys: Arc<KeySource>,
     identity: Configuration,
     hooks: Arc<[Hook]>,
+    keychain: Choice,
 }
 
 /// Has a keeper for each account.
@@ -102,7 +104,9 @@ impl Supervisor {
             keys,
             identity,
             hooks,
+            keychain: choice,
         } = source.read()?;
+        keychain.choose(&choice);
         let listener = Listener::bind(runtime).map_err(|error| error.to_string())?;
         // One asks at a time; the others wait for it.
         let (ask, reloads) = mpsc::channel(1);
@@ -240,6 +244,7 @@ impl Supervisor {
                 self.keys = read.keys;
                 self.hub.goes_by(read.identity);
                 self.hooks = read.hooks;
+                self.house.keychain.choose(&read.keychain);
                 self.change_to(&read.accounts).await;
                 Ok(())
             }

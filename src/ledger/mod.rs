@@ -351,6 +351,13 @@ impl Locked<'_> {
         records.insert(key(&record.username), record);
         self.ledger.write_file(RECORDS, &records)
     }
+
+    /// Forgets that anything was known of a username, durably.
+    pub fn remove(&self, username: &str) -> Result<(), Error> {
+        let mut records = self.ledger.read()?;
+        records.remove(&key(username));
+        self.ledger.write_file(RECORDS, &records)
+    }
 }
 
 fn key(username: &str) -> String {

@@ -60,6 +60,7 @@ pub use policy::{
 };
 pub use proof::{Method, Pending, Proof};
 pub use refusal::{Conversation, HeaderFault, Refusal, TooLarge};
+pub(crate) use token::is_token_word;
 pub use token::{Token, Warning};
 pub use unproved::{NoWord, Unproved};
 

@@ -325,7 +325,8 @@ impl<'a> Labelled<'a> {
     }
 }
 
-fn is_token_word(word: &str) -> bool {
+/// Whether a word has the shape of a token.
+pub(crate) fn is_token_word(word: &str) -> bool {
     static WORD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^[A-Za-z0-9]{20,32}$").expect("a valid pattern"));
     WORD.is_match(word)

@@ -85,7 +85,7 @@ pub enum Error {
     )]
     Storing {
         /// The keychain's name.
-        store: &'static str,
+        store: String,
     },
     /// The keychain does not do its work.
     #[error(transparent)]

@@ -76,10 +76,11 @@ impl Pairing {
     /// By the configuration in this file.
     pub fn with_config(file: impl Into<PathBuf>) -> Result<Self, Error> {
         let file = file.into();
+        let config = Config::read(&file)?;
         let premises = Premises {
-            config: Config::read(&file)?,
+            keychain: Keychain::new(&config.keychain),
+            config,
             file,
-            keychain: Keychain::platform(),
             ledger: Ledger::at(config::state_directory()?),
         };
         Ok(Self {

@@ -13,17 +13,6 @@ const FACT: usize = 200;
 /// Most characters of a sentence, which says what happened and then what to do.
 const SENTENCE: usize = 500;
 
-/// What we were told by who started us, and is not meant for others: a hook must not speak to the service manager
-/// in our name (`sd_notify(3)`, `sd_listen_fds(3)`).
-pub(super) const OURS_ALONE: [&str; 6] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-];
-
 /// What is known of the mail or login that a hook runs for. Made fit for an environment: whoever can send mail can
 /// write some of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! Hooks: programs that the user wants run when something happens.
 //!
 //! One at a time an account, tokens first. What is to be run for lies in `queue`, how a program is run in
-//! `process`, and for what it ran in the ledger: a token or mail is marked only after its hooks have ended, so that
+//! [`crate::process`], and for what it ran in the ledger: a token or mail is marked only after its hooks have ended, so that
 //! they run again, at least once, where a crash came in between.
 
 mod facts;
-mod process;
 mod queue;
 
 use std::path::Path;
@@ -16,7 +15,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::account::Account;
 use crate::config::{Hook, Input, Occasion};
@@ -24,13 +23,39 @@ use crate::escape::escaped;
 use crate::keychain::{Keychain, TOKEN_SERVICE};
 use crate::ledger::{self, Ledger, List, Record};
 use crate::news::News;
+use crate::process::{self, End, Job, Talk};
 use facts::Facts;
-use process::{End, Job, Limits};
 use queue::{Mail, Queue, Work};
 
 /// How long [`Hooks::stop`] may take: a hook's last second, a moment for its end, and little to mark it, within what
 /// the supervisor gives us.
 const STOP: Duration = Duration::from_millis(1_450);
+
+/// How long a hook may run.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    process: process::Limits,
+    /// From the moment we are to stop until it is told to end.
+    at_stop: Duration,
+}
+
+impl Default for Limits {
+    /// Those of the contract: 30 s, then SIGTERM, 2 s later SIGKILL. The daemon itself ends within 2 s, so a hook that
+    /// runs then gets 1 s, and no more than a moment to tidy up.
+    fn default() -> Self {
+        Self {
+            process: process::Limits::of(Duration::from_secs(30)),
+            at_stop: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Waits until we are to stop, and then as long as a hook may still run.
+async fn stopped(mut stop: watch::Receiver<bool>, grace: Duration) {
+    // Who could tell us is gone, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+    sleep(grace).await;
+}
 
 /// The hooks of one account, in a task of their own.
 #[derive(Debug)]
@@ -313,10 +338,16 @@ impl Runner {
             let job = Job {
                 command: &hook.command,
                 variables: &variables,
-                token: token.filter(|_| hook.input == Input::Token),
+                input: token.filter(|_| hook.input == Input::Token),
+                talk: Talk::Words,
             };
             let begin = Instant::now();
-            let report = process::run(job, self.limits, self.stopping.clone()).await;
+            let report = process::run(
+                job,
+                self.limits.process,
+                stopped(self.stopping.clone(), self.limits.at_stop),
+            )
+            .await;
             self.tell(hook, &report.end, &report.said, begin.elapsed());
             if matches!(report.end, End::Stopped) {
                 return Err(Stopping);
@@ -347,7 +378,7 @@ impl Runner {
                 tracing::warn!(
                     account,
                     "{hook} was ended, for it ran longer than {} s",
-                    self.limits.run.as_secs()
+                    self.limits.process.run.as_secs()
                 );
             }
             End::Stopped => {

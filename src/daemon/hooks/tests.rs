@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use super::{Hooks, Limits};
 use crate::config::Config;
-use crate::keychain::{Keychain, TOKEN_SERVICE};
+use crate::keychain::{Keychain, Terms};
 use crate::ledger::{Entry, Ledger, List, Origin, Record, State};
 use crate::news::News;
+use crate::process;
 use crate::receipt::{Event, Receipt};
 
 const ACCOUNT: &str = "a@b.example";
@@ -83,7 +84,7 @@ impl Bench {
     async fn store(&self, username: &str) {
         let token = SecretString::from(TOKEN);
         self.keychain
-            .put(TOKEN_SERVICE, username, &token)
+            .put(username, &token, &Terms::Anyhow(None))
             .await
             .expect("written");
         let ledger = self.ledger.lock().await.expect("free");
@@ -239,8 +240,10 @@ async fn a_hook_that_fails_or_is_ended_keeps_no_other_from_running() {
     let bench = Bench::new();
     bench.store("etl@acme.example").await;
     let limits = Limits {
-        run: Duration::from_millis(200),
-        to_end: Duration::from_millis(50),
+        process: process::Limits {
+            to_end: Duration::from_millis(50),
+            ..process::Limits::of(Duration::from_millis(200))
+        },
         ..Limits::default()
     };
     let hooks = [

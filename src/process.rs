@@ -1,5 +1,7 @@
-//! Runs a hook's program: its environment, its input, its limits, and what it said.
+//! Runs a program that the user named (a hook, a password command, a command of a store): its environment, its input,
+//! its limits, and what it said. The program and its arguments are a list; no shell reads them.
 
+use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -8,14 +10,23 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use super::facts::OURS_ALONE;
 use crate::escape::escaped;
 
-/// Most of what a hook says on either stream that is kept, in octets. The rest is read and thrown away.
+/// What we were told by who started us, and is not meant for others: a program of the user's must not speak to the
+/// service manager in our name (`sd_notify(3)`, `sd_listen_fds(3)`).
+const OURS_ALONE: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+];
+
+/// Most of what a program says on either stream that is kept, in octets. The rest is read and thrown away.
 const OUTPUT: usize = 4 * 1024;
 
 /// Longest line of it that is shown, in characters.
@@ -27,27 +38,23 @@ const REST: Duration = Duration::from_millis(200);
 /// How long a process may take to be gone after SIGKILL. The kernel takes longer only where a disk hangs.
 const GONE: Duration = Duration::from_millis(200);
 
-/// How long a hook may run.
+/// How long a program may run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// From its start until it is told to end.
-    pub(super) run: Duration,
+    pub(crate) run: Duration,
     /// From then until it is ended.
-    pub(super) to_end: Duration,
-    /// From the moment we are to stop until it is told to end.
-    pub(super) at_stop: Duration,
-    /// From then until it is ended.
-    pub(super) to_end_at_stop: Duration,
+    pub(crate) to_end: Duration,
+    /// From the moment it is stopped until it is ended.
+    pub(crate) to_end_at_stop: Duration,
 }
 
-impl Default for Limits {
-    /// Those of the contract: 30 s, then SIGTERM, 2 s later SIGKILL. The daemon itself ends within 2 s, so a hook that
-    /// runs then gets 1 s, and no more than a moment to tidy up.
-    fn default() -> Self {
+impl Limits {
+    /// So long, then SIGTERM, 2 s later SIGKILL; no more than a moment to tidy up where we are to stop.
+    pub(crate) fn of(run: Duration) -> Self {
         Self {
-            run: Duration::from_secs(30),
+            run,
             to_end: Duration::from_secs(2),
-            at_stop: Duration::from_secs(1),
             to_end_at_stop: Duration::from_millis(200),
         }
     }
@@ -55,24 +62,57 @@ impl Default for Limits {
 
 /// What to run.
 #[derive(Debug)]
-pub(super) struct Job<'a> {
-    pub(super) command: &'a [String],
-    pub(super) variables: &'a [(&'static str, Option<String>)],
+pub(crate) struct Job<'a> {
+    /// The program and its arguments.
+    pub(crate) command: &'a [String],
+    /// Its environment is ours but for these; one without a value is taken away.
+    pub(crate) variables: &'a [(&'static str, Option<String>)],
     /// For its standard input, which is empty otherwise.
-    pub(super) token: Option<&'a SecretString>,
+    pub(crate) input: Option<&'a SecretString>,
+    /// What its two outputs are.
+    pub(crate) talk: Talk,
+}
+
+/// What a program's two outputs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// Words for a log.
+    Words,
+    /// The first is an answer of at most so many octets, the other words for a log.
+    Answer(usize),
+    /// The first is an answer of at most so many octets; the other goes where ours goes, for it may ask a person, and
+    /// so it stays in our process group, which the terminal belongs to.
+    Asking(usize),
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) end: End,
-    /// What it said, line by line, without the token, fit to be shown.
-    pub(super) said: Vec<String>,
+pub(crate) struct Report {
+    pub(crate) end: End,
+    /// What it said, line by line, without its input, fit to be shown.
+    pub(crate) said: Vec<String>,
+    /// Its answer.
+    pub(crate) answer: Answer,
+}
+
+/// What a program answered.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub(crate) octets: Zeroizing<Vec<u8>>,
+    /// There was more of it than is kept.
+    pub(crate) is_cut: bool,
+}
+
+/// It may be a secret.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
 }
 
 /// How it ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     /// By itself.
     Exited(ExitStatus),
     /// By us, at its limit.
@@ -84,29 +124,31 @@ pub(super) enum End {
 }
 
 /// Runs it to its end, at most until its limits. Dropping the future ends it, and all of its process group.
-pub(super) async fn run(job: Job<'_>, limits: Limits, stop: watch::Receiver<bool>) -> Report {
+/// `stopped` ends it before, when it comes to its own end.
+pub(crate) async fn run(job: Job<'_>, limits: Limits, stopped: impl Future<Output = ()>) -> Report {
     let mut child = match start(&job) {
         Ok(child) => child,
         Err(error) => {
             return Report {
                 end: End::Failed(error),
                 said: Vec::new(),
+                answer: Answer::default(),
             };
         }
     };
-    let mut group = Group::of(&child);
-    let (mut out, mut err) = (Said::default(), Said::default());
+    let mut group = job.talk.group(&child);
+    let (mut out, mut err) = (Said::of(job.talk.most()), Said::of(OUTPUT));
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let end = {
         let mut talk = pin!(async {
             tokio::join!(
-                feed(stdin, job.token),
+                feed(stdin, job.input),
                 out.listen(stdout),
                 err.listen(stderr)
             )
         });
         let mut too_long = pin!(sleep(limits.run));
-        let mut stopped = pin!(stopped(stop, limits.at_stop));
+        let mut stopped = pin!(stopped);
         let mut is_talking = true;
         let end = loop {
             tokio::select! {
@@ -138,10 +180,19 @@ pub(super) async fn run(job: Job<'_>, limits: Limits, stop: watch::Receiver<bool
         }
         end
     };
-    let token = job.token.map(SecretString::expose_secret);
-    let mut said = out.lines(token);
+    let token = job.input.map(SecretString::expose_secret);
+    let mut said = Vec::new();
+    let mut answer = Answer::default();
+    if job.talk == Talk::Words {
+        said = out.lines(token);
+    } else {
+        answer = Answer {
+            octets: out.octets,
+            is_cut: out.is_cut,
+        };
+    }
     said.extend(err.lines(token));
-    Report { end, said }
+    Report { end, said, answer }
 }
 
 fn start(job: &Job<'_>) -> io::Result<Child> {
@@ -152,17 +203,23 @@ fn start(job: &Job<'_>) -> io::Result<Child> {
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .stdin(if job.token.is_some() {
+        .stdin(if job.input.is_some() {
             Stdio::piped()
         } else {
             Stdio::null()
         })
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(if job.talk.is_ours() {
+            Stdio::inherit()
+        } else {
+            Stdio::piped()
+        })
         .kill_on_drop(true);
     // A group of its own, so that what it starts can be ended with it.
     #[cfg(unix)]
-    command.process_group(0);
+    if !job.talk.is_ours() {
+        command.process_group(0);
+    }
     for name in OURS_ALONE {
         command.env_remove(name);
     }
@@ -183,28 +240,54 @@ async fn feed(stdin: Option<ChildStdin>, token: Option<&SecretString>) {
     }
 }
 
-/// Waits until we are to stop, and then as long as a hook may still run.
-async fn stopped(mut stop: watch::Receiver<bool>, grace: Duration) {
-    // Who could tell us is gone, too.
-    let _ = stop.wait_for(|stop| *stop).await;
-    sleep(grace).await;
+impl Talk {
+    /// How much of the first output is kept.
+    fn most(self) -> usize {
+        match self {
+            Self::Words => OUTPUT,
+            Self::Answer(most) | Self::Asking(most) => most,
+        }
+    }
+
+    /// Whether it shares our terminal.
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Asking(_))
+    }
+
+    fn group(self, child: &Child) -> Group {
+        if self.is_ours() {
+            Group::none()
+        } else {
+            Group::of(child)
+        }
+    }
 }
 
-/// What a hook said on one stream.
-#[derive(Default)]
+/// What a program said on one stream.
 struct Said {
     /// It may be the token.
     octets: Zeroizing<Vec<u8>>,
+    most: usize,
     is_cut: bool,
 }
 
 impl Said {
+    /// Of which so many octets are kept.
+    fn of(most: usize) -> Self {
+        Self {
+            octets: Zeroizing::new(Vec::new()),
+            most,
+            is_cut: false,
+        }
+    }
+
     async fn listen(&mut self, stream: Option<impl AsyncRead + Unpin>) {
         let Some(mut stream) = stream else { return };
-        self.octets.reserve_exact(OUTPUT);
+        // Reserved, so that growing leaves no copy of a secret behind.
+        self.octets.reserve_exact(self.most);
         let mut buffer = Zeroizing::new([0; 1024]);
         while let Ok(size @ 1..) = stream.read(&mut *buffer).await {
-            let kept = size.min(OUTPUT - self.octets.len());
+            let kept = size.min(self.most - self.octets.len());
             self.octets.extend_from_slice(&buffer[..kept]);
             self.is_cut |= kept < size;
         }
@@ -247,7 +330,7 @@ impl Said {
     }
 }
 
-/// The process group of a hook, ended when this is dropped before it is known to be gone.
+/// The process group of a program, ended when this is dropped before it is known to be gone.
 struct Group {
     #[cfg(unix)]
     id: Option<rustix::process::Pid>,
@@ -261,6 +344,11 @@ impl Group {
         Self {
             id: id.and_then(rustix::process::Pid::from_raw),
         }
+    }
+
+    /// None of its own.
+    fn none() -> Self {
+        Self { id: None }
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -292,6 +380,10 @@ impl Group {
 )]
 impl Group {
     fn of(_: &Child) -> Self {
+        Self {}
+    }
+
+    fn none() -> Self {
         Self {}
     }
 

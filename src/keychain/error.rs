@@ -1,0 +1,81 @@
+//! Why a store did not do it.
+
+use std::time::Duration;
+
+/// Why the keychain did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No store answers.
+    #[error("the keychain ({store}) cannot be reached: {why}. {advice}")]
+    Unavailable {
+        /// The store's name.
+        store: String,
+        /// The store's words.
+        why: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The store is locked, or refuses access.
+    #[error("the keychain ({store}) is locked or refuses access: {why}. Unlock it, then try again")]
+    Locked {
+        /// The store's name.
+        store: String,
+        /// The store's words.
+        why: String,
+    },
+    /// The store did not answer in time.
+    #[error(
+        "the keychain ({store}) did not answer within {} s. Look whether it waits for you to unlock it, or restart it",
+        .after.as_secs()
+    )]
+    Silent {
+        /// The store's name.
+        store: String,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// Several items have the same service and account.
+    #[error(
+        "the keychain ({store}) holds several items for {account}. Delete all but one of them in the keychain's own \
+         program"
+    )]
+    Ambiguous {
+        /// The store's name.
+        store: String,
+        /// The account in question.
+        account: String,
+    },
+    /// What was written is not what is read.
+    #[error(
+        "the keychain ({store}) took the secret but does not give it back. Check it with its own program"
+    )]
+    NotKept {
+        /// The store's name.
+        store: String,
+    },
+    /// A command of the store failed.
+    #[error(
+        "the keychain ({store}) refuses: its {verb} command {program:?} {how}{said}. Unlock the store, or run the \
+         command by hand to see what is wrong"
+    )]
+    Command {
+        /// The store's name.
+        store: String,
+        /// The command's key in the configuration.
+        verb: &'static str,
+        /// The program.
+        program: String,
+        /// How it ended.
+        how: String,
+        /// What it said, quoted, after `: `; empty where it said nothing.
+        said: String,
+    },
+    /// Anything else.
+    #[error("the keychain ({store}) refused: {why}")]
+    Refused {
+        /// The store's name.
+        store: String,
+        /// The store's words.
+        why: String,
+    },
+}

@@ -1,0 +1,324 @@
+//! A store that the `keyring_core` family knows: own thread, own deadline.
+//!
+//! Such stores block, and a frozen service blocks them for good; a thread that hangs is left behind, never joined. A
+//! store is opened anew for every operation: one that was opened before the service restarted fails for good, and one
+//! that could not be opened at start can be later.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyring_core::{CredentialStore, Entry, Error as StoreError, Result};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::stamp::Rank;
+use super::store::{Doing, Item, Store, Terms, Written};
+use super::{Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE};
+
+/// How long a store may take. A healthy one takes some milliseconds.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a store may take that can ask a person to unlock it.
+const PERSON: Duration = Duration::from_mins(1);
+
+/// How often to write where somebody else writes at the same time.
+const TRIES: usize = 5;
+
+/// How long to leave the one who writes at the same time to its work.
+const YIELD: Duration = Duration::from_millis(25);
+
+/// The attributes that a [`Stamp`] is in.
+const DATE: &str = "date";
+const IDENTITY: &str = "identity";
+const ARRIVAL: &str = "arrival";
+
+/// Opens a store.
+type Open = dyn Fn() -> Result<Arc<CredentialStore>> + Send + Sync;
+
+/// A store, and what is peculiar to it.
+pub(super) struct Keyring {
+    /// Its name for people.
+    pub(super) name: &'static str,
+    /// What to do where it does not answer.
+    pub(super) advice: &'static str,
+    /// Whether it can ask a person to unlock it.
+    pub(super) may_ask: bool,
+    /// Whether an item has a label, for people.
+    pub(super) has_labels: bool,
+    /// Whether an item has attributes, so that it can be stamped.
+    pub(super) has_attributes: bool,
+    /// Opens it.
+    pub(super) open: Box<Open>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A store that is used from threads of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Threaded {
+    keyring: Arc<Keyring>,
+    deadline: Duration,
+}
+
+impl Threaded {
+    pub(super) fn new(keyring: Keyring) -> Self {
+        let deadline = if keyring.may_ask { PERSON } else { ANSWER };
+        Self {
+            keyring: Arc::new(keyring),
+            deadline,
+        }
+    }
+
+    /// One of a test's own, which has a second.
+    #[cfg(test)]
+    pub(super) fn of_test(
+        open: impl Fn() -> Result<Arc<CredentialStore>> + Send + Sync + 'static,
+    ) -> Self {
+        let keyring = Keyring {
+            name: "a test's store",
+            advice: "Look at the test",
+            may_ask: false,
+            has_labels: false,
+            has_attributes: true,
+            open: Box::new(open),
+        };
+        Self {
+            keyring: Arc::new(keyring),
+            deadline: Duration::from_secs(1),
+        }
+    }
+
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        item: &Item,
+        operation: impl FnOnce(&Keyring, &Item) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Error> {
+        let store = || self.keyring.name.to_owned();
+        let unavailable = |why: String| Error::Unavailable {
+            store: store(),
+            why,
+            advice: self.keyring.advice,
+        };
+        let (done, result) = oneshot::channel();
+        let (keyring, ours) = (Arc::clone(&self.keyring), item.clone());
+        std::thread::Builder::new()
+            .name("keychain".to_owned())
+            .spawn(move || {
+                // Nobody may be listening any more.
+                let _ = done.send(operation(&keyring, &ours));
+            })
+            .map_err(|error| unavailable(error.to_string()))?;
+        match timeout(self.deadline, result).await {
+            Err(_) => Err(Error::Silent {
+                store: store(),
+                after: self.deadline,
+            }),
+            Ok(Err(_)) => Err(unavailable("its client broke".to_owned())),
+            Ok(Ok(result)) => result.map_err(|error| self.keyring.in_our_words(error, item)),
+        }
+    }
+}
+
+impl Store for Threaded {
+    fn name(&self) -> &str {
+        self.keyring.name
+    }
+
+    fn read<'a>(&'a self, item: &'a Item) -> Doing<'a, Option<SecretString>> {
+        Box::pin(async move {
+            let read = self
+                .on_thread(item, |keyring, item| {
+                    absent_is_none(keyring.entry(item)?.get_secret())
+                        .map(|it| it.map(Zeroizing::new))
+                })
+                .await?;
+            let Some(octets) = read else {
+                return Ok(None);
+            };
+            match std::str::from_utf8(&octets) {
+                Ok(secret) => Ok(Some(SecretString::from(secret))),
+                Err(_) => Err(Error::Refused {
+                    store: self.keyring.name.to_owned(),
+                    why: "the secret stored there is no UTF-8 text".to_owned(),
+                }),
+            }
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        item: &'a Item,
+        secret: &'a SecretString,
+        terms: &'a Terms,
+    ) -> Doing<'a, Written> {
+        Box::pin(async move {
+            let (secret, terms) = (secret.clone(), terms.clone());
+            self.on_thread(item, move |keyring, item| {
+                keyring.write(item, secret.expose_secret().as_bytes(), &terms)
+            })
+            .await
+        })
+    }
+
+    fn delete<'a>(&'a self, item: &'a Item) -> Doing<'a, bool> {
+        Box::pin(async move {
+            let deleted = self
+                .on_thread(item, |keyring, item| {
+                    absent_is_none(keyring.entry(item)?.delete_credential())
+                })
+                .await?;
+            Ok(deleted.is_some())
+        })
+    }
+}
+
+impl Keyring {
+    /// The item, in a store opened anew.
+    fn entry(&self, item: &Item) -> Result<Entry> {
+        let Item { service, account } = item;
+        // What a person sees in the keychain's own program.
+        let label = match *service {
+            TOKEN_SERVICE => format!("Salesforce security token of {account}"),
+            MAILBOX_SERVICE => format!("Mailbox password of {account} (fetch-token)"),
+            _ => "fetch-token: trying the keychain".to_owned(),
+        };
+        let modifiers = self
+            .has_labels
+            .then(|| HashMap::from([("label", label.as_str())]));
+        (self.open)()?.build(service, account, modifiers.as_ref())
+    }
+
+    /// Looks, writes, and reads back. There is no compare-and-set, so somebody else may write between look and write;
+    /// who finds that out afterwards looks again.
+    fn write(&self, item: &Item, secret: &[u8], terms: &Terms) -> Result<Written> {
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                std::thread::sleep(YIELD);
+            }
+            let entry = self.entry(item)?;
+            if let Terms::IfLater(stamp) = terms
+                && let Some(written) = self.standing(&entry, secret, stamp)?
+            {
+                return Ok(written);
+            }
+            // The stamp first: whoever looks in between takes the token to be newer than it is, compares it with the
+            // mail's, and writes it. The other way round an older one would be let in.
+            let is_stamped = self.stamp(&entry, terms.stamp())?;
+            entry.set_secret(secret)?;
+            if is_stamped == Some(false) {
+                // It was not there before.
+                self.stamp(&entry, terms.stamp())?;
+            }
+            let entry = self.entry(item)?;
+            let Some(kept) = absent_is_none(entry.get_secret())?.map(Zeroizing::new) else {
+                continue;
+            };
+            if *kept != secret {
+                continue;
+            }
+            let is_ours = match (terms, is_stamped) {
+                (Terms::IfLater(stamp), Some(_)) => self
+                    .stamped(&entry)?
+                    .is_none_or(|there| stamp.rank(&there) == Rank::Same),
+                _ => true,
+            };
+            if is_ours {
+                return Ok(Written::Kept);
+            }
+        }
+        Err(StoreError::NoEntry)
+    }
+
+    /// What is there already, if it keeps us from writing.
+    fn standing(&self, entry: &Entry, secret: &[u8], stamp: &Stamp) -> Result<Option<Written>> {
+        let Some(there) = self.stamped(entry)? else {
+            return Ok(None);
+        };
+        Ok(match stamp.rank(&there) {
+            Rank::Later => None,
+            Rank::Earlier => Some(Written::Later),
+            Rank::Tied => Some(Written::Tied),
+            Rank::Same => {
+                let kept = absent_is_none(entry.get_secret())?.map(Zeroizing::new);
+                let is_ours = kept.is_some_and(|kept| *kept == secret);
+                is_ours.then_some(Written::Already)
+            }
+        })
+    }
+
+    /// The stamp beside the secret; `None` where there is none, or no secret.
+    fn stamped(&self, entry: &Entry) -> Result<Option<Stamp>> {
+        if !self.has_attributes {
+            return Ok(None);
+        }
+        let attributes = absent_is_none(entry.get_attributes())?.unwrap_or_default();
+        let part = |name| attributes.get(name).map_or("", String::as_str);
+        let word = format!("{}/{}/{}", part(DATE), part(IDENTITY), part(ARRIVAL));
+        Ok(word.parse().ok())
+    }
+
+    /// Leaves a stamp; `false` where there is no item to stamp yet, `None` where there are no stamps here.
+    fn stamp(&self, entry: &Entry, stamp: Option<&Stamp>) -> Result<Option<bool>> {
+        let Some(stamp) = stamp.filter(|_| self.has_attributes) else {
+            return Ok(None);
+        };
+        let (date, identity) = (stamp.date.to_string(), stamp.identity.to_string());
+        let arrival = stamp.arrival();
+        let attributes = HashMap::from([
+            (DATE, date.as_str()),
+            (IDENTITY, identity.as_str()),
+            (ARRIVAL, arrival.as_str()),
+        ]);
+        match entry.update_attributes(&attributes) {
+            Ok(()) => Ok(Some(true)),
+            Err(StoreError::NoEntry) => Ok(Some(false)),
+            Err(StoreError::NotSupportedByStore(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A store's error, without the secrets that some of its variants carry.
+    fn in_our_words(&self, error: StoreError, item: &Item) -> Error {
+        let store = self.name.to_owned();
+        match error {
+            StoreError::PlatformFailure(why) => Error::Unavailable {
+                store,
+                why: why.to_string(),
+                advice: self.advice,
+            },
+            StoreError::NoStorageAccess(why) => Error::Locked {
+                store,
+                why: why.to_string(),
+            },
+            StoreError::Ambiguous(_) => Error::Ambiguous {
+                store,
+                account: item.account.clone(),
+            },
+            StoreError::NoEntry => Error::NotKept { store },
+            StoreError::BadEncoding(_) | StoreError::BadDataFormat(..) => Error::Refused {
+                store,
+                why: "the secret stored there cannot be read".to_owned(),
+            },
+            other => Error::Refused {
+                store,
+                why: other.to_string(),
+            },
+        }
+    }
+}
+
+fn absent_is_none<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::NoEntry) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
