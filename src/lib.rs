@@ -10,8 +10,8 @@
 //!
 //! - [`imap`] speaks to mail servers: it bounds what they can do, finds new mail, and waits for it.
 //! - [`mail`] judges a mail: octets in, verdict out. No I/O. A new kind of mail goes here.
-//! - [`keychain`] speaks to the OS keychain; nothing counts as stored until it was read back. A new store goes
-//!   here.
+//! - [`keychain`] speaks to the OS keychain, or to the user's own commands; nothing counts as stored until it was read
+//!   back. A new store is a file there.
 //! - [`ledger`] records what was stored, and decides which of two mails counts.
 //! - [`intake`] is the one function that every command's mails go through.
 //! - [`attendant`] attends one account: what the watch finds goes through the intake, and what became of it is told

@@ -267,8 +267,8 @@ mod tests {
                 "c.toml:6:9: {revision} is what the `stamp` command prints on its second line, and there is none",
             ),
             (
-                format!("{COMMAND}stamp = [\"s\"]\nconflict = 3\n"),
-                "c.toml:9:12: only a `write` command with a {revision} can meet another one",
+                format!("{COMMAND}conflict = 3\n"),
+                "c.toml:8:12: another revision can only be met where a `stamp` command prints the one that was seen",
             ),
             (
                 format!("{COMMAND}absent = 0\n"),

@@ -31,7 +31,7 @@ pub enum Choice {
     /// The platform's own.
     #[default]
     Auto,
-    /// This one of [`NAMED`].
+    /// This one of the stores that have a name, by its place among them.
     Named(usize),
     /// The user's commands.
     Command(Arc<command::Settings>),

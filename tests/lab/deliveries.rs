@@ -54,6 +54,14 @@ impl Deliveries {
             .collect()
     }
 
+    /// Username and token of each, in order.
+    pub fn in_order(&self) -> Vec<(&str, &str)> {
+        let mails = self.0.iter();
+        mails
+            .map(|mail| (mail.username.as_str(), mail.token.as_str()))
+            .collect()
+    }
+
     /// What became of a mail, in the order it became of it.
     fn fates<'a>(mail: &'a Delivery, events: &'a [Event]) -> impl Iterator<Item = &'a Event> {
         events
@@ -83,6 +91,21 @@ impl Deliveries {
             .collect();
         all.sort_unstable();
         Latencies(all)
+    }
+
+    /// What one of several daemons must have said, which do not talk to each other: none is lost or told as new twice.
+    #[track_caller]
+    pub fn judge_one_of_a_fleet(&self, events: &[Event]) {
+        for mail in &self.0 {
+            let fates: Vec<_> = Self::fates(mail, events).collect();
+            let said = |fate: Fate| fates.iter().filter(|event| event.fate == fate).count();
+            let name = format!("mail {} of {}, {fates:#?}", mail.uid, mail.account);
+            assert!(said(Fate::Stored) <= 1, "announced as new twice: {name}");
+            assert_eq!(said(Fate::Refused), 0, "refused: {name}");
+            let is_done = fates.iter().any(|event| event.fate != Fate::Pending);
+            assert!(is_done, "lost: {name}");
+        }
+        println!("{:?}", tally(events.iter().map(|event| event.fate)));
     }
 
     /// The oracle.

@@ -1,7 +1,7 @@
 //! Hooks: programs that the user wants run when something happens.
 //!
 //! One at a time an account, tokens first. What is to be run for lies in `queue`, how a program is run in
-//! [`crate::process`], and for what it ran in the ledger: a token or mail is marked only after its hooks have ended, so that
+//! `crate::process`, and for what it ran in the ledger: a token or mail is marked only after its hooks have ended, so that
 //! they run again, at least once, where a crash came in between.
 
 mod facts;

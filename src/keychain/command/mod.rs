@@ -247,8 +247,8 @@ impl Store {
                 && line.len() <= REVISION
                 && line.bytes().all(|b| b.is_ascii_graphic())
         };
-        if !revision.is_none_or(is_word) || revision.is_none() && self.0.write.have(Fact::Revision)
-        {
+        let is_needed = self.0.conflict.is_some() || self.0.write.have(Fact::Revision);
+        if revision.map_or(is_needed, |line| !is_word(line)) {
             return Err(self.refused(
                 "its `stamp` command printed no revision on its second line, which is one word that does not begin \
                  with a hyphen",

@@ -88,10 +88,10 @@ impl Settings {
                 "{revision} is what the `stamp` command prints on its second line, and there is none",
             ));
         }
-        if written.conflict.is_some() && !write.have(Fact::Revision) {
+        if stamp.is_none() && written.conflict.is_some() {
             return Err(wrong(
                 "conflict",
-                "only a `write` command with a {revision} can meet another one",
+                "another revision can only be met where a `stamp` command prints the one that was seen",
             ));
         }
         let deadline = written.deadline.unwrap_or(DEADLINE);
