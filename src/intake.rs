@@ -14,7 +14,7 @@ use crate::crash;
 use crate::dns::KeySource;
 use crate::keychain::{self, Keychain, Stamp, TOKEN_SERVICE, Terms, Written};
 use crate::ledger::{self, Decision, Entry, Ledger, List, Locked, Origin, Record, State};
-use crate::mail::{self, Facts, NotATokenMail, Policy, Refusal, TokenMail, Verdict};
+use crate::mail::{self, Facts, Kind, NoClaim, Policy, Refusal, TokenMail, Verdict};
 
 /// How long a mail is pending for want of a key: a DNS that is broken for longer will not tell the truth about a
 /// key of that time either.
@@ -60,7 +60,7 @@ pub enum Fate {
     /// It is a token mail that does not count.
     Refused(Refused),
     /// It says nothing of a token.
-    NotATokenMail(NotATokenMail),
+    NotATokenMail(NoClaim),
     /// It is to be stored and cannot be for now.
     Pending(Box<Pending>),
 }
@@ -251,9 +251,9 @@ impl Intake {
         }
         let facts = judgement.facts();
         let fate = match judgement.verdict {
-            Verdict::Token(mail) => Fate::Judged(mail),
-            Verdict::Refused(refusal) => Fate::Refused((&refusal).into()),
-            Verdict::NotATokenMail(why) => Fate::NotATokenMail(why),
+            Verdict::Accepted(mail) => Fate::Judged(mail),
+            Verdict::Refused(refusal) => Fate::Refused(Refused::by::<TokenMail>(&refusal)),
+            Verdict::NoClaim(why) => Fate::NotATokenMail(why),
             Verdict::Pending(pending) => Fate::Pending(Box::new(Pending {
                 held: Held::Raw(Zeroizing::new(raw.to_vec())),
                 why: pending.into(),
@@ -555,13 +555,12 @@ impl Outcome {
 impl Refused {
     /// The word for a mail that is older than the one whose token is stored.
     pub const SUPERSEDED: &str = "superseded";
-}
 
-impl From<&Refusal> for Refused {
-    fn from(refusal: &Refusal) -> Self {
+    /// A mail of this kind that failed a check.
+    fn by<K: Kind>(refusal: &Refusal) -> Self {
         Self {
             reason: refusal.reason(),
-            sentence: refusal.to_string(),
+            sentence: refusal.sentence::<K>().to_string(),
         }
     }
 }

@@ -102,8 +102,8 @@ fn six_thousand_public_mails_hold_no_token_and_are_read_fast() {
         let begin = processor_time();
         for (mail, path) in mails.iter().zip(&paths) {
             match judge(mail, &policy, &Unasked, now).verdict {
-                Verdict::NotATokenMail(_) => {}
-                Verdict::Token(_) => panic!("a token in {}", path.display()),
+                Verdict::NoClaim(_) => {}
+                Verdict::Accepted(_) => panic!("a token in {}", path.display()),
                 Verdict::Refused(_) | Verdict::Pending(_) => claims += 1,
             }
         }

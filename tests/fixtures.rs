@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use fetch_token::mail::{
-    Answer, Judgement, KeyFile, Keys, Policy, Recipients, UsernameGlobs, Verdict, judge,
+    Answer, Judgement, KeyFile, Keys, Policy, Recipients, TokenMail, UsernameGlobs, Verdict, judge,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -129,7 +129,7 @@ impl Fixture {
         let judgement = self.judge(&self.raw);
         let facts = judgement.facts();
         let (token, warnings) = match &judgement.verdict {
-            Verdict::Token(mail) => (
+            Verdict::Accepted(mail) => (
                 Some(mail.token.expose().to_owned()),
                 mail.warnings
                     .iter()
@@ -206,10 +206,10 @@ impl Fixture {
 /// Everything that can be printed about a judgement without asking for the token.
 fn words_about(judgement: &Judgement) -> String {
     let sentence = match &judgement.verdict {
-        Verdict::Refused(refusal) => refusal.to_string(),
-        Verdict::Token(mail) => format!("{} {:?}", mail.identity, mail.warnings),
+        Verdict::Refused(refusal) => refusal.sentence::<TokenMail>().to_string(),
+        Verdict::Accepted(mail) => format!("{} {:?}", mail.identity, mail.warnings),
         Verdict::Pending(pending) => pending.to_string(),
-        Verdict::NotATokenMail(_) => String::new(),
+        Verdict::NoClaim(_) => String::new(),
     };
     format!("{judgement:?} {judgement:#?} {sentence}")
 }
@@ -312,7 +312,7 @@ fn no_forged_mail_is_accepted_and_every_genuine_one_is() {
             let reason = verdict.reason().unwrap_or("-");
             println!("{name:52} {word:17} {reason}");
             reasons.extend(verdict.reason());
-            if matches!(verdict, Verdict::Token(_)) != is_accepted {
+            if matches!(verdict, Verdict::Accepted(_)) != is_accepted {
                 wrong.push(name);
             }
         }
@@ -340,13 +340,13 @@ fn a_changed_octet_never_changes_the_token() {
         .filter(|fixture| each_way_to_sign.contains(&fixture.name.as_str()));
     for fixture in chosen {
         let name = &fixture.name;
-        let Verdict::Token(genuine) = fixture.judge(&fixture.raw).verdict else {
+        let Verdict::Accepted(genuine) = fixture.judge(&fixture.raw).verdict else {
             panic!("{name} is not accepted");
         };
         for at in 0..fixture.raw.len() {
             let mut changed = fixture.raw.clone();
             changed[at] ^= 1;
-            if let Verdict::Token(mail) = fixture.judge(&changed).verdict {
+            if let Verdict::Accepted(mail) = fixture.judge(&changed).verdict {
                 let (token, username) = (mail.token.expose(), &mail.username);
                 assert_eq!(token, genuine.token.expose(), "{name} at {at}");
                 assert_eq!(username, &genuine.username, "{name} at {at}");
@@ -394,7 +394,7 @@ fn cut_everywhere(fixture: &Fixture) {
         let cut = &raw[..end];
         let judged = panic::catch_unwind(|| judge(cut, &policy, &fixture.keys, now));
         let judgement = judged.unwrap_or_else(|_| panic!("{} cut at {end} panics", fixture.name));
-        if let Verdict::Token(mail) = &judgement.verdict {
+        if let Verdict::Accepted(mail) = &judgement.verdict {
             assert!(
                 fixture.tokens().any(|token| token == mail.token.expose()),
                 "{} cut at {end} yields {}",

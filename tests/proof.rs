@@ -66,7 +66,7 @@ fn verdict(raw: &[u8], keys: &dyn Keys) -> Verdict {
 #[track_caller]
 fn accepted(raw: &[u8], keys: &dyn Keys) -> TokenMail {
     match verdict(raw, keys) {
-        Verdict::Token(mail) => *mail,
+        Verdict::Accepted(mail) => *mail,
         other => panic!("{other:?}"),
     }
 }

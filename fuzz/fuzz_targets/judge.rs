@@ -30,7 +30,7 @@ static KEYS: LazyLock<Fixtures> = LazyLock::new(|| {
 fuzz_target!(|raw: &[u8]| {
     let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a time");
     let judgement = judge(raw, &Policy::any(), &*KEYS, now);
-    if let Verdict::Token(mail) = &judgement.verdict {
+    if let Verdict::Accepted(mail) = &judgement.verdict {
         assert!(judgement.facts().proof.is_some());
         assert!((20..=32).contains(&mail.token.expose().len()));
         assert!(!format!("{judgement:?}").contains(mail.token.expose()));

@@ -1,17 +1,10 @@
-//! What Salesforce is known to write: the second witness beside structure.
+//! Labels and subjects, compared as people read them: the second witness beside structure.
 //!
-//! English and Japanese labels and both subjects were seen verbatim in public sources; ユーザー名 is the spelling of
-//! Salesforce's newer pages. Mails in other languages are read by structure alone.
+//! What each kind of mail is known to write stands with the [kind](super::kind). English and Japanese labels of the
+//! username were seen verbatim in public sources; ユーザー名 is the spelling of Salesforce's newer pages.
 
-/// Labels of the token, normalized.
-const TOKEN: [&str; 2] = ["securitytoken", "セキュリティトークン"];
 /// Labels of the username, normalized.
 const USERNAME: [&str; 3] = ["username", "ユーザ名", "ユーザー名"];
-/// Subjects of token mails: today's, and the one until about 2018.
-const SUBJECT: [&str; 2] = [
-    "your new salesforce security token",
-    "salesforce.com security token confirmation",
-];
 /// What a sandbox writes before the subject.
 const SANDBOX: &str = "sandbox: ";
 
@@ -60,21 +53,16 @@ const REPLY_OR_FORWARD: [&str; 41] = [
     "пер",
 ];
 
-/// Whether this label stands before the token in a known language.
-pub(super) fn is_known_token_label(label: &str) -> bool {
-    is_one_of(&TOKEN, label)
-}
-
 /// Whether this label stands before the username in a known language.
 pub(super) fn is_known_username_label(label: &str) -> bool {
     is_one_of(&USERNAME, label)
 }
 
-/// Whether a decoded subject is a known one.
-pub(super) fn is_known_subject(subject: &str) -> bool {
+/// Whether a decoded subject is one of the known ones.
+pub(super) fn is_subject_of(known: &[&str], subject: &str) -> bool {
     let subject = subject.to_lowercase();
     let subject = subject.strip_prefix(SANDBOX).unwrap_or(&subject);
-    SUBJECT.contains(&subject)
+    known.contains(&subject)
 }
 
 /// Whether a decoded subject is that of a reply or a forward: `Re:`, `AW[2]:`, `[EXTERNAL] Fwd:`, `Sandbox: Re:`.
@@ -99,7 +87,7 @@ pub(super) fn is_reply_or_forward(subject: &str) -> bool {
 }
 
 /// Whether this is one of the labels. The first character decides most, and lines without a colon are asked about too.
-fn is_one_of(known: &[&str], label: &str) -> bool {
+pub(super) fn is_one_of(known: &[&str], label: &str) -> bool {
     let first = comparable(label).next();
     known.iter().any(|known| known.chars().next() == first)
         && known.contains(&normalized(label).as_str())
@@ -137,6 +125,15 @@ fn half_width(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::kind::{CodeMail, Kind as _, TokenMail};
+
+    fn is_known_token_label(label: &str) -> bool {
+        is_one_of(TokenMail::RULES.labels, label)
+    }
+
+    fn is_known_subject(subject: &str) -> bool {
+        is_subject_of(TokenMail::RULES.subjects, subject)
+    }
 
     #[test]
     fn labels_compare_without_case_width_blanks_and_remark() {
@@ -154,6 +151,9 @@ mod tests {
         }
         assert!(!is_known_token_label("Sicherheitstoken"));
         assert!(!is_known_token_label("Verification Code"));
+        for label in ["Verification Code", "検証コード", "確認 コード（6 桁）"] {
+            assert!(is_one_of(CodeMail::RULES.labels, label), "{label}");
+        }
     }
 
     #[test]
@@ -165,9 +165,9 @@ mod tests {
         assert!(is_known_subject(
             "salesforce.com security token confirmation"
         ));
-        assert!(!is_known_subject(
-            "Sandbox: Verify your identity in Salesforce"
-        ));
+        let of_code = "Sandbox: Verify your identity in Salesforce";
+        assert!(!is_known_subject(of_code));
+        assert!(is_subject_of(CodeMail::RULES.subjects, of_code));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 use super::html;
+use super::kind::Rules;
 use super::mime_fields::MimeFields;
 
 /// Why a mail, or its HTML, was not read. No token mail is like that.
@@ -42,7 +43,7 @@ const MAX_FLAT_HTML: usize = 256 << 10;
 pub(super) struct Shown {
     /// The text/plain parts.
     pub(super) plain: Zeroizing<String>,
-    /// The text/html parts, rendered; empty where they cannot show a token.
+    /// The text/html parts, rendered; empty where they cannot show what is looked for.
     pub(super) html: Zeroizing<String>,
     /// Set where the HTML parts were not read.
     pub(super) unread: Option<Unread>,
@@ -54,7 +55,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn of(raw: &[u8]) -> Result<Self, Unread> {
+    pub(super) fn of(raw: &[u8], rules: &Rules) -> Result<Self, Unread> {
         if MimeFields::scan(raw).is_none() {
             return Err(Unread::TooManyParts);
         }
@@ -68,7 +69,7 @@ impl Shown {
             });
         };
         let leaves = Leaves::of(raw, &mail);
-        let (html, unread) = render(&leaves.flat_html);
+        let (html, unread) = render(&leaves.flat_html, rules);
         Ok(Self {
             plain: leaves.plain,
             html,
@@ -218,14 +219,14 @@ fn decoded(part: &ParsedMail) -> Zeroizing<String> {
 }
 
 /// Why the HTML of a mail would not be read, told without reading it.
-pub(super) fn unread(raw: &[u8]) -> Option<Unread> {
+pub(super) fn unread(raw: &[u8], rules: &Rules) -> Option<Unread> {
     let mail = mailparse::parse_mail(raw).ok()?;
     let html = Leaves::of(raw, &mail).flat_html;
-    (html.len() > MAX_FLAT_HTML && may_show_a_token(&html)).then_some(Unread::HtmlTooLarge)
+    (html.len() > MAX_FLAT_HTML && (rules.may_be_shown_by)(&html)).then_some(Unread::HtmlTooLarge)
 }
 
-fn render(flat: &str) -> (Zeroizing<String>, Option<Unread>) {
-    if !may_show_a_token(flat) {
+fn render(flat: &str, rules: &Rules) -> (Zeroizing<String>, Option<Unread>) {
+    if !(rules.may_be_shown_by)(flat) {
         return (Zeroizing::default(), None);
     }
     let rendered = (flat.len() <= MAX_FLAT_HTML)
@@ -235,15 +236,4 @@ fn render(flat: &str) -> (Zeroizing<String>, Option<Unread>) {
         Some(text) => (Zeroizing::new(text), None),
         None => (Zeroizing::default(), Some(Unread::HtmlTooLarge)),
     }
-}
-
-/// Whether a run of 20 letters and digits can come out of the flattened markup, so that it is worth rendering: most
-/// mails are no token mails. Character references may be letters or invisible, so they neither count nor end a run;
-/// nor do non-ASCII bytes. (`&nbsp;`, by far the most frequent, is a blank by now.)
-fn may_show_a_token(flat: &str) -> bool {
-    static RUN: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?-u)(?:&#?[A-Za-z0-9]+;?[\x80-\xff]*|[A-Za-z0-9][\x80-\xff]*){20}")
-            .expect("a valid pattern")
-    });
-    RUN.is_match(flat.as_bytes())
 }

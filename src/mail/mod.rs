@@ -1,4 +1,5 @@
-//! Raw message in, verdict out: is this mail a new security token, from whom, for which username?
+//! Raw message in, verdict out: does this mail bring a new security token (or a verification code), from whom, for
+//! which username?
 //!
 //! ```text
 //! glance   whether a mail is worth reading: most are not
@@ -6,7 +7,8 @@
 //! mime     which parts a reader is shown (RFC 2045, 2046, 2183), and how much of a mail we look at
 //!          (mime_fields: how much work its parts are, told without parsing them)
 //! html     an HTML part as lines of text
-//! token    username and token by structure; labels are the second witness
+//! kind     what tells token mails and code mails from other mail, each in a file of its own
+//! reading  username and value by structure; labels are the second witness
 //! sender   whom it says it is from, to whom it is, and whether it is a conversation
 //! proof    that it is from whom it says: dkim, or the provider's results
 //! refusal  each failed check, its word and its sentence (unproved: those of the proof)
@@ -21,7 +23,7 @@
 //!
 //! # Keys from DNS
 //!
-//! [`judge`] never waits. Judge with [`Unasked`] first: most mails are no token mails, and cost no DNS. A
+//! [`judge`] and [`judge_code`] never wait. Judge with [`Unasked`] first: most mails are no token mails, and cost no DNS. A
 //! [`Verdict::Pending`] names the keys; ask for them, and judge again with the answers. What is pending then is
 //! pending indeed: DNS is silent.
 
@@ -32,6 +34,7 @@ mod header;
 mod html;
 mod identity;
 mod key;
+mod kind;
 mod labels;
 mod mime;
 mod mime_fields;
@@ -39,52 +42,55 @@ mod mime_fields;
 mod mutation;
 mod policy;
 mod proof;
+mod reading;
 mod refusal;
 mod results;
 mod sender;
 mod signature;
 mod tag_list;
-mod token;
 mod triage;
 mod unproved;
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use identity::{Identity, NotAnIdentity};
 pub use key::{Answer, KeyFile, Keys, Unasked};
+pub(crate) use kind::is_token_word;
+pub use kind::{Code, CodeMail, Found, Kind, NotACode, Rules, Token, TokenMail, Warning, Words};
 pub use mime::Unread;
 pub use policy::{
     AddressGlobs, DEFAULT_DOMAINS, DEFAULT_FROM, GlobError, Policy, Recipients, UsernameGlobs,
 };
 pub use proof::{Method, Pending, Proof};
 pub use refusal::{Conversation, HeaderFault, Refusal, TooLarge};
-pub(crate) use token::is_token_word;
-pub use token::{Token, Warning};
 pub use unproved::{NoWord, Unproved};
 
 use dkim::Failure;
 use glance::Glance;
 use header::Section;
 use mime::Shown;
-use token::Reading;
+use reading::Reading;
 
 /// How much of a mail is read. A token mail is a few KiB; 1 MiB leaves room for any template around it.
 pub const MAX_MAIL: usize = 1 << 20;
 
+/// How far ahead of our clock the Date of a mail may lie whose age counts: two clocks never agree.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
 /// What one mail turned out to be, and what it said of itself.
 #[derive(Clone)]
-pub struct Judgement<'m> {
+pub struct Judgement<'m, M = TokenMail> {
     /// The outcome of the checks.
-    pub verdict: Verdict,
+    pub verdict: Verdict<M>,
     /// The octets that were judged.
     seen: &'m [u8],
     username: Option<String>,
     proof: Option<Proof>,
 }
 
-impl Judgement<'_> {
+impl<M> Judgement<'_, M> {
     /// What the mail says, proved or not: for messages to people and for the list of refused mails. It is read when it
     /// is asked for, since hardly anybody asks what a mail without a token says.
     #[must_use]
@@ -98,10 +104,13 @@ impl Judgement<'_> {
     }
 }
 
-impl<'m> Judgement<'m> {
+impl<'m, K: Kind> Judgement<'m, K> {
     fn of_no_claim(seen: &'m [u8], why: Option<Unread>) -> Self {
         Self {
-            verdict: Verdict::NotATokenMail(NotATokenMail { why }),
+            verdict: Verdict::NoClaim(NoClaim {
+                why,
+                nothing: K::RULES.words.nothing,
+            }),
             seen,
             username: None,
             proof: None,
@@ -109,8 +118,8 @@ impl<'m> Judgement<'m> {
     }
 }
 
-impl fmt::Debug for Judgement<'_> {
-    /// Says nothing of the octets: they may hold a token.
+impl<M: fmt::Debug> fmt::Debug for Judgement<'_, M> {
+    /// Says nothing of the octets: they may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Judgement")
             .field("verdict", &self.verdict)
@@ -121,68 +130,55 @@ impl fmt::Debug for Judgement<'_> {
 
 /// The outcome of the checks.
 #[derive(Clone, Debug)]
-pub enum Verdict {
-    /// A token mail that passed every check.
-    Token(Box<TokenMail>),
-    /// Its shown text names no username with a token below it.
-    NotATokenMail(NotATokenMail),
-    /// It claims to be a token mail and fails a check.
+pub enum Verdict<M = TokenMail> {
+    /// A mail of the kind that passed every check.
+    Accepted(Box<M>),
+    /// Its shown text makes no claim to be a mail of the kind.
+    NoClaim(NoClaim),
+    /// It claims to be one and fails a check.
     Refused(Refusal),
-    /// It claims to be a token mail, and whether it is depends on keys that are not known now.
+    /// It claims to be one, and whether it is depends on keys that are not known now.
     Pending(Pending),
 }
 
-impl Verdict {
-    /// The stable word for this verdict: `token`, `not-a-token-mail`, `refused` or `pending`.
+impl<K: Kind> Verdict<K> {
+    /// The stable word for this verdict: `token` and `not-a-token-mail` or `code` and `not-a-code-mail`, `refused` or
+    /// `pending`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Token(_) => "token",
-            Self::NotATokenMail(_) => "not-a-token-mail",
+            Self::Accepted(_) => K::RULES.words.value,
+            Self::NoClaim(_) => K::RULES.words.other,
             Self::Refused(_) => "refused",
             Self::Pending(_) => "pending",
         }
     }
 
-    /// The stable kebab-case word for why, or `None` for a token.
+    /// The stable kebab-case word for why, or `None` for an accepted mail.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Token(_) => None,
-            Self::NotATokenMail(mail) => Some(mail.reason()),
+            Self::Accepted(_) => None,
+            Self::NoClaim(mail) => Some(mail.reason()),
             Self::Refused(refusal) => Some(refusal.reason()),
             Self::Pending(pending) => Some(pending.reason()),
         }
     }
 }
 
-/// A token and what is known of the mail that brought it.
-#[derive(Clone, Debug)]
-pub struct TokenMail {
-    /// The Salesforce username, as written.
-    pub username: String,
-    /// The security token, as written.
-    pub token: Token,
-    /// The mail's `Date`.
-    pub date: Timestamp,
-    /// Recognises the same mail when it is seen again.
-    pub identity: Identity,
-    /// What was unusual, though not wrong.
-    pub warnings: Vec<Warning>,
-}
-
-/// A mail that makes no claim to be a token mail.
+/// A mail that makes no claim to be of the kind that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotATokenMail {
-    /// Why the mail, or its HTML, was not read; `None` where it was read and names no pair.
+pub struct NoClaim {
+    /// Why the mail, or its HTML, was not read; `None` where it was read and says nothing.
     pub why: Option<Unread>,
+    nothing: &'static str,
 }
 
-impl NotATokenMail {
-    /// The stable kebab-case word: `no-token` for a mail that was read.
+impl NoClaim {
+    /// The stable kebab-case word: `no-token` or `no-code` for a mail that was read.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        self.why.map_or("no-token", Unread::reason)
+        self.why.map_or(self.nothing, Unread::reason)
     }
 }
 
@@ -196,15 +192,16 @@ pub struct Facts {
     pub date: Option<Timestamp>,
     /// The Message-ID, with its angle brackets.
     pub message_id: Option<String>,
-    /// The username, where the shown text names exactly one above a token; for refused mails too.
+    /// The username, where the shown text names exactly one with a token or code; for refused mails too.
     pub username: Option<String>,
     /// The proof that it is from whom it says; also of a mail that is refused by a later check.
     pub proof: Option<Proof>,
 }
 
-/// Judges one raw message (RFC 5322) by what the user allows, with the keys known so far, at the time `now`.
+/// Judges one raw message (RFC 5322) as a token mail, by what the user allows, with the keys known so far, at the time
+/// `now`.
 ///
-/// A mail that makes no claim is [`Verdict::NotATokenMail`] whatever its header says. A mail that claims is checked
+/// A mail that makes no claim is [`Verdict::NoClaim`] whatever its header says. A mail that claims is checked
 /// in a fixed order, and the first check that fails is the reason of the refusal.
 #[must_use]
 pub fn judge<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Judgement<'m> {
@@ -215,12 +212,32 @@ pub fn judge<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp
     at_a_glance(raw).unwrap_or_else(|| read(raw, policy, keys, now))
 }
 
+/// The same as a mail with a verification code. One whose From names no listed sender's domain makes no claim,
+/// whatever it says, so that nobody else's mail costs anything.
+#[must_use]
+pub fn judge_code<'m>(
+    raw: &'m [u8],
+    policy: &Policy,
+    keys: &dyn Keys,
+    now: Timestamp,
+) -> Judgement<'m, CodeMail> {
+    let seen = seen(raw);
+    if policy.is_named_in_from(glance::header_section(seen)) {
+        read(raw, policy, keys, now)
+    } else {
+        Judgement::of_no_claim(seen, None)
+    }
+}
+
 /// The judgement of a mail that needs no reading: it claims nothing.
 fn at_a_glance(raw: &[u8]) -> Option<Judgement<'_>> {
     let seen = seen(raw);
     match Glance::at(seen) {
         Glance::Suspect => None,
-        Glance::Large => Some(Judgement::of_no_claim(seen, mime::unread(seen))),
+        Glance::Large => Some(Judgement::of_no_claim(
+            seen,
+            mime::unread(seen, TokenMail::RULES),
+        )),
         Glance::Innocent => Some(Judgement::of_no_claim(seen, None)),
     }
 }
@@ -255,17 +272,25 @@ fn seen(raw: &[u8]) -> &[u8] {
 }
 
 /// Judges a mail by reading it.
-fn read<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> Judgement<'m> {
+fn read<'m, K: Kind>(
+    raw: &'m [u8],
+    policy: &Policy,
+    keys: &dyn Keys,
+    now: Timestamp,
+) -> Judgement<'m, K> {
     let seen = seen(raw);
-    let shown = match Shown::of(seen) {
+    let rules = K::RULES;
+    let shown = match Shown::of(seen, rules) {
         Ok(shown) => shown,
         Err(why) => return Judgement::of_no_claim(seen, Some(why)),
     };
-    if !token::may_stand_in(&shown.plain) && !token::may_stand_in(&shown.html) {
+    if !(rules.may_stand_in)(&shown.plain) && !(rules.may_stand_in)(&shown.html) {
         return Judgement::of_no_claim(seen, shown.unread);
     }
-    let (reading, other) = &readings(&shown);
-    if !reading.claims() {
+    let (reading, other) = &readings(&shown, rules, seen);
+    let is_another = |rules: &&'static Rules| readings(&shown, rules, seen).0.claims(|| false);
+    if !reading.claims(|| has_known_subject(seen, rules)) || rules.yields_to.iter().any(is_another)
+    {
         return Judgement::of_no_claim(seen, shown.unread);
     }
     let read = Read {
@@ -282,9 +307,9 @@ fn read<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> 
         Err(Refusal::TooLarge(TooLarge::Mail).into())
     };
     Judgement {
-        verdict: checked.map_or_else(Verdict::from, |mail| Verdict::Token(Box::new(mail))),
+        verdict: checked.map_or_else(Verdict::from, |mail| Verdict::Accepted(Box::new(mail))),
         seen,
-        username: token::only_username(reading, other).map(str::to_owned),
+        username: reading::only_username(reading, other).map(str::to_owned),
         proof,
     }
 }
@@ -294,33 +319,40 @@ fn read<'m>(raw: &'m [u8], policy: &Policy, keys: &dyn Keys, now: Timestamp) -> 
 #[must_use]
 pub fn believe(raw: &[u8], now: Timestamp) -> Option<TokenMail> {
     let seen = seen(raw);
-    let shown = Shown::of(seen).ok()?;
-    let (reading, other) = &readings(&shown);
-    let token = token::agreed(reading, other, &UsernameGlobs::any()).ok()?;
+    let rules = TokenMail::RULES;
+    let shown = Shown::of(seen, rules).ok()?;
+    let (reading, other) = &readings(&shown, rules, seen);
+    let agreed = reading::agreed(reading, other, &UsernameGlobs::any()).ok()?;
     let section = Section::scan(seen).ok();
     let date = section
         .as_ref()
         .and_then(|section| sender::facts(section).date)
         .unwrap_or(now);
     let body = section.as_ref().map_or(seen, |section| section.body);
-    Some(TokenMail {
-        username: token.username,
-        token: token.token,
+    TokenMail::of(Found {
+        username: agreed.username,
+        value: agreed.value,
         date,
         identity: Identity::of(date, body),
-        warnings: token.warnings,
+        warnings: agreed.warnings,
     })
 }
 
 /// What the two parts say, the one that claims first: the text where it does, else the HTML.
-fn readings(shown: &Shown) -> (Reading, Reading) {
-    let plain = Reading::of(&shown.plain);
-    let html = Reading::of(&shown.html);
-    if plain.claims() {
+fn readings(shown: &Shown, rules: &'static Rules, seen: &[u8]) -> (Reading, Reading) {
+    let plain = Reading::of(&shown.plain, rules);
+    let html = Reading::of(&shown.html, rules);
+    if plain.claims(|| has_known_subject(seen, rules)) {
         (plain, html)
     } else {
         (html, plain)
     }
+}
+
+fn has_known_subject(seen: &[u8], rules: &Rules) -> bool {
+    let section = Section::scan(seen).ok();
+    let subject = section.as_ref().and_then(sender::subject);
+    subject.is_some_and(|subject| labels::is_subject_of(rules.subjects, &subject))
 }
 
 /// What is read of a mail that claims.
@@ -353,7 +385,7 @@ impl From<Failure> for Stopped {
     }
 }
 
-impl From<Stopped> for Verdict {
+impl<M> From<Stopped> for Verdict<M> {
     fn from(stopped: Stopped) -> Self {
         match stopped {
             Stopped::Refused(refusal) => Self::Refused(refusal),
@@ -363,14 +395,14 @@ impl From<Stopped> for Verdict {
 }
 
 /// The checks, in the order in which they give the reason of a refusal.
-fn accept(
+fn accept<K: Kind>(
     section: &Section,
     read: &Read,
     policy: &Policy,
     keys: &dyn Keys,
     now: Timestamp,
     proved: &mut Option<Proof>,
-) -> Result<TokenMail, Stopped> {
+) -> Result<K, Stopped> {
     let &Read {
         shown,
         reading,
@@ -388,6 +420,7 @@ fn accept(
         return Err(Refusal::FromNotListed { from }.into());
     }
     let date = fields.date()?;
+    check_age(date, now, K::RULES)?;
     let sender = proof::Claim {
         section,
         domain: from.rsplit('@').next().unwrap_or_default(),
@@ -398,18 +431,39 @@ fn accept(
     *proved = Some(proof);
     fields.addressed_to(&policy.recipients)?;
     fields.conversation(reading, other)?;
-    let token = token::agreed(reading, other, &policy.usernames)?;
-    let mut warnings = token.warnings;
-    if !token.known_label && !labels::is_known_subject(&fields.subject()) {
+    let agreed = reading::agreed(reading, other, &policy.usernames)?;
+    let mut warnings = agreed.warnings;
+    if !agreed.known_label && !labels::is_subject_of(K::RULES.subjects, &fields.subject()) {
         warnings.push(Warning::UnknownWording);
     }
-    Ok(TokenMail {
-        username: token.username,
-        token: token.token,
+    let found = Found {
+        username: agreed.username,
+        value: agreed.value,
         date,
         identity,
         warnings,
+    };
+    // A mail without a username that needs one claims nothing, and does not come here.
+    K::of(found).ok_or_else(|| {
+        let (usernames, values) = (0, 1);
+        Refusal::Ambiguous { usernames, values }.into()
     })
+}
+
+/// An old mail is refused before anything is asked for it: no key makes it younger.
+fn check_age(date: Timestamp, now: Timestamp, rules: &Rules) -> Result<(), Refusal> {
+    let Some(greatest) = rules.greatest_age else {
+        return Ok(());
+    };
+    let age = now.duration_since(date);
+    if age > greatest {
+        let minutes = greatest.as_mins();
+        Err(Refusal::TooOld { date, minutes })
+    } else if age < -AHEAD {
+        Err(Refusal::Ahead { date })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
-//! Why a mail that claims to be a token mail was refused: a word for scripts, a sentence for people.
+//! Why a mail that claims to bring a secret was refused: a word for scripts, a sentence for people.
 
 use std::fmt;
 
+use jiff::Timestamp;
+
+use super::kind::{Kind, Words};
 use super::unproved::Unproved;
 
 /// A check that failed. The variants stand in the order of the checks.
@@ -36,28 +39,40 @@ pub enum Refusal {
         /// The value of Date.
         date: String,
     },
+    /// Its Date is longer ago than such a mail counts.
+    TooOld {
+        /// Its Date.
+        date: Timestamp,
+        /// For how many minutes it counts.
+        minutes: i64,
+    },
+    /// Its Date lies ahead of our clock, so its age is not known.
+    Ahead {
+        /// Its Date.
+        date: Timestamp,
+    },
     /// It is not proved that the mail is from whom it says.
     Unproved(Unproved),
-    /// To names nobody whose tokens may come here.
+    /// To names nobody whose mail may come here.
     AddressedTo {
         /// The plain addresses in To.
         to: Vec<String>,
     },
     /// A reply, a forward or a case: somebody may be quoted.
     Conversation(Conversation),
-    /// The text ends within the token's line, so the token may be cut short.
+    /// The text ends within the value's line, so the value may be cut short.
     Truncated,
     /// The username is not one of the configured ones.
     UsernameNotAllowed {
         /// The username in the mail.
         username: String,
     },
-    /// More than one username or token.
+    /// More than one username or value.
     Ambiguous {
-        /// How many different usernames stand above a token.
+        /// How many different usernames go with a value.
         usernames: usize,
-        /// How many different tokens there are.
-        tokens: usize,
+        /// How many different values there are.
+        values: usize,
     },
     /// The text part and the HTML part differ.
     PartsDisagree,
@@ -68,7 +83,7 @@ pub enum Refusal {
 pub enum TooLarge {
     /// The mail is larger than [`MAX_MAIL`](super::MAX_MAIL).
     Mail,
-    /// The HTML part beside the text is larger than a token mail's can be.
+    /// The HTML part beside the text is larger than such a mail's can be.
     Html,
 }
 
@@ -106,7 +121,7 @@ pub enum Conversation {
     Quoted,
     /// The pair stands too far down.
     FarDown,
-    /// More text than a token mail shows.
+    /// More text than such a mail shows.
     LongText,
 }
 
@@ -122,6 +137,8 @@ impl Refusal {
             Self::FromMalformed { .. } => "from-malformed",
             Self::FromNotListed { .. } => "from-not-listed",
             Self::DateMalformed { .. } => "date-malformed",
+            Self::TooOld { .. } => "too-old",
+            Self::Ahead { .. } => "clock",
             Self::Unproved(why) => why.reason(),
             Self::AddressedTo { .. } => "addressed-to",
             Self::Conversation(_) => "conversation",
@@ -133,68 +150,99 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+/// The sentence for people about a refusal.
+struct Sentence<'r> {
+    refusal: &'r Refusal,
+    words: &'static Words,
+}
+
+impl Refusal {
+    /// What happened, then what to do, for a mail of this kind.
+    #[must_use]
+    pub fn sentence<K: Kind>(&self) -> impl fmt::Display {
+        Sentence {
+            refusal: self,
+            words: &K::RULES.words,
+        }
+    }
+}
+
+impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(TooLarge::Mail) => f.write_str(
-                "the mail is larger than 1 MiB, which no token mail is; reset the token again if you did expect one",
-            ),
-            Self::TooLarge(TooLarge::Html) => f.write_str(
-                "the HTML part beside the text is too large for a token mail; read the mail itself before you trust it",
-            ),
-            Self::MalformedHeader(fault) => write!(
+        let Words { value, again, .. } = self.words;
+        match self.refusal {
+            Refusal::TooLarge(TooLarge::Mail) => write!(
                 f,
-                "the header section is malformed ({fault}), which Salesforce's is not; delete the mail, or reset the token again if you did expect one"
+                "the mail is larger than 1 MiB, which no {value} mail is; {again} if you did expect one",
             ),
-            Self::MissingField { name } => write!(
+            Refusal::TooLarge(TooLarge::Html) => write!(
                 f,
-                "the mail has no {name} field, which every mail of Salesforce has; delete the mail, or reset the token again if you did expect one"
+                "the HTML part beside the text is too large for a {value} mail; read the mail itself before you trust it",
             ),
-            Self::RepeatedField { name } => write!(
+            Refusal::MalformedHeader(fault) => write!(
                 f,
-                "the mail has more than one {name} field, as forged mails do; delete it, or reset the token again if you did expect one"
+                "the header section is malformed ({fault}), which Salesforce's is not; delete the mail, or {again} if you did expect one"
             ),
-            Self::FromMalformed { from } => write!(
+            Refusal::MissingField { name } => write!(
                 f,
-                "From is not one plain address ({}); delete the mail, or reset the token again if you did expect one",
+                "the mail has no {name} field, which every mail of Salesforce has; delete the mail, or {again} if you did expect one"
+            ),
+            Refusal::RepeatedField { name } => write!(
+                f,
+                "the mail has more than one {name} field, as forged mails do; delete it, or {again} if you did expect one"
+            ),
+            Refusal::FromMalformed { from } => write!(
+                f,
+                "From is not one plain address ({}); delete the mail, or {again} if you did expect one",
                 Untrusted(from)
             ),
-            Self::FromNotListed { from } => write!(
+            Refusal::FromNotListed { from } => write!(
                 f,
                 "the mail is from {}, who is not in `from` of [sender]; add the address there if it is Salesforce's",
                 Untrusted(from)
             ),
-            Self::DateMalformed { date } => write!(
+            Refusal::DateMalformed { date } => write!(
                 f,
-                "Date is not a date ({}), so the mail cannot be ranked by age; reset the token again",
+                "Date is not a date ({}), so the mail cannot be ranked by age; {again}",
                 Untrusted(date)
             ),
-            Self::Unproved(why) => why.fmt(f),
-            Self::AddressedTo { to } => addressed_to(f, to),
-            Self::Conversation(why) => write!(
+            Refusal::TooOld { date, minutes } => write!(
                 f,
-                "the mail is a conversation ({why}), which may quote anybody; take the token from Salesforce's own mail, or reset it again"
+                "its Date ({date}) is more than {minutes} minutes ago; {again}"
             ),
-            Self::Truncated => f.write_str(
-                "the mail ends within the token's line, so the token may be cut short; fetch the whole mail, or reset the token again",
-            ),
-            Self::UsernameNotAllowed { username } => write!(
+            Refusal::Ahead { date } => write!(
                 f,
-                "the token is for {}, who matches none of `usernames`; add the username there if its tokens belong here",
+                "its Date ({date}) lies ahead of this machine's clock, so its age is not known; set the clock right"
+            ),
+            Refusal::Unproved(why) => why.tell(f, self.words),
+            Refusal::AddressedTo { to } => addressed_to(f, to, again),
+            Refusal::Conversation(why) => write!(
+                f,
+                "the mail is a conversation ({}), which may quote anybody; take the {value} from Salesforce's own mail, or {again}",
+                why.words(value)
+            ),
+            Refusal::Truncated => write!(
+                f,
+                "the mail ends within the {value}'s line, so the {value} may be cut short; fetch the whole mail, or {again}",
+            ),
+            Refusal::UsernameNotAllowed { username } => write!(
+                f,
+                "the {value} is for {}, who matches none of `usernames`; add the username there if its {value}s belong here",
                 Untrusted(username)
             ),
-            Self::Ambiguous { usernames, tokens } => write!(
+            Refusal::Ambiguous { usernames, values } => write!(
                 f,
-                "the mail names more than one pair (different usernames: {usernames}, different tokens: {tokens}); reset the token again and look at the mail that comes"
+                "the mail names more than one pair (different usernames: {usernames}, different {value}s: {values}); {again} and look at the mail that comes"
             ),
-            Self::PartsDisagree => f.write_str(
-                "the text and the HTML of the mail name different values; reset the token again and look at the mail that comes",
+            Refusal::PartsDisagree => write!(
+                f,
+                "the text and the HTML of the mail name different values; {again} and look at the mail that comes",
             ),
         }
     }
 }
 
-fn addressed_to(f: &mut fmt::Formatter<'_>, to: &[String]) -> fmt::Result {
+fn addressed_to(f: &mut fmt::Formatter<'_>, to: &[String], again: &str) -> fmt::Result {
     // The first is enough for a line that the user can paste; a list may be long.
     match to.first() {
         Some(address) => write!(
@@ -202,8 +250,9 @@ fn addressed_to(f: &mut fmt::Formatter<'_>, to: &[String]) -> fmt::Result {
             "the mail is addressed to {address}, who is none of this account's addresses; if its mail belongs here, add to the account: addresses = [\"{address}\"]",
             address = Untrusted(address)
         ),
-        None => f.write_str(
-            "To names no plain address; delete the mail, or reset the token again if you did expect one",
+        None => write!(
+            f,
+            "To names no plain address; delete the mail, or {again} if you did expect one",
         ),
     }
 }
@@ -224,15 +273,15 @@ impl fmt::Display for HeaderFault {
     }
 }
 
-impl fmt::Display for Conversation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InReplyTo => "In-Reply-To or References",
-            Self::Subject => "the subject of a reply or forward",
-            Self::Quoted => "quoted lines",
-            Self::FarDown => "username and token far down in the text",
-            Self::LongText => "more text than a token mail shows",
-        })
+impl Conversation {
+    fn words(self, value: &str) -> String {
+        match self {
+            Self::InReplyTo => "In-Reply-To or References".to_owned(),
+            Self::Subject => "the subject of a reply or forward".to_owned(),
+            Self::Quoted => "quoted lines".to_owned(),
+            Self::FarDown => format!("username and {value} far down in the text"),
+            Self::LongText => format!("more text than a {value} mail shows"),
+        }
     }
 }
 
@@ -259,13 +308,14 @@ impl fmt::Display for Untrusted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::TokenMail;
 
     #[test]
     fn the_refusal_of_a_recipient_prints_the_line_to_add() {
         let refusal = Refusal::AddressedTo {
             to: vec!["sf-tokens@acme.example".to_owned()],
         };
-        let sentence = refusal.to_string();
+        let sentence = refusal.sentence::<TokenMail>().to_string();
         assert!(
             sentence.ends_with("addresses = [\"sf-tokens@acme.example\"]"),
             "{sentence}"
@@ -275,7 +325,9 @@ mod tests {
     #[test]
     fn untrusted_text_is_escaped_and_capped() {
         let from = format!("\u{1b}[2J\"\n\u{202e}{}", "x".repeat(10_000));
-        let sentence = Refusal::FromMalformed { from }.to_string();
+        let sentence = Refusal::FromMalformed { from }
+            .sentence::<TokenMail>()
+            .to_string();
         assert!(
             sentence.contains("\\u{1b}[2J\\\"\\n\\u{202e}xxx"),
             "{sentence}"

@@ -7,11 +7,12 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use mailparse::{MailHeader, parse_header};
 use regex::Regex;
 
+use super::Facts;
 use super::header::{Field, Section};
 use super::labels;
 use super::policy::Recipients;
+use super::reading::Reading;
 use super::refusal::{Conversation, Refusal};
-use super::{Facts, Reading};
 
 /// Each stands exactly once (RFC 5322, section 3.6 demands From and Date; Salesforce's mails have all five).
 const REQUIRED: [&str; 5] = ["From", "Date", "Subject", "To", "Message-ID"];
@@ -72,10 +73,7 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     /// The decoded subject (RFC 2047).
     pub(super) fn subject(&self) -> String {
-        let raw = self.subject.raw();
-        parse_header(&raw[..raw.len().min(MAX_DECODED)])
-            .map(|(header, _)| header.get_value().trim().to_owned())
-            .unwrap_or_default()
+        decoded_subject(self.subject)
     }
 
     /// To must name one of the recipients.
@@ -102,10 +100,7 @@ impl<'s, 'a> Fields<'s, 'a> {
             Conversation::Subject
         } else if reading.quoted || other.quoted {
             Conversation::Quoted
-        } else if reading
-            .first_pair_at()
-            .is_some_and(|at| at >= MAX_LINES_ABOVE)
-        {
+        } else if reading.first_at().is_some_and(|at| at >= MAX_LINES_ABOVE) {
             Conversation::FarDown
         } else if reading.size.max(other.size) > MAX_SHOWN {
             Conversation::LongText
@@ -114,6 +109,18 @@ impl<'s, 'a> Fields<'s, 'a> {
         };
         Err(Refusal::Conversation(why))
     }
+}
+
+/// The subject, decoded, where there is one.
+pub(super) fn subject(section: &Section) -> Option<String> {
+    section.only("Subject").map(decoded_subject)
+}
+
+fn decoded_subject(field: Field) -> String {
+    let raw = field.raw();
+    parse_header(&raw[..raw.len().min(MAX_DECODED)])
+        .map(|(header, _)| header.get_value().trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// What the header says, where it says it once and plainly.

@@ -41,7 +41,7 @@ fn verdict(raw: &[u8]) -> Verdict {
 #[track_caller]
 fn accepted(raw: &[u8]) -> TokenMail {
     match verdict(raw) {
-        Verdict::Token(mail) => *mail,
+        Verdict::Accepted(mail) => *mail,
         other => panic!("{other:?}\n{}", String::from_utf8_lossy(raw)),
     }
 }
@@ -90,7 +90,7 @@ fn a_blank_or_a_foreign_character_in_the_token_makes_it_none() {
             let body = format!("<p>Username: {USERNAME}</p><p>Security token: {token}</p>\r\n");
             let verdict = verdict(&mail(fields, &body));
             assert!(
-                matches!(verdict, Verdict::NotATokenMail(_)),
+                matches!(verdict, Verdict::NoClaim(_)),
                 "{mark:?}: {verdict:?}"
             );
         }
@@ -118,10 +118,7 @@ fn a_mail_over_the_limit_is_refused_if_it_claims_and_ignored_if_not() {
         Verdict::Refused(Refusal::TooLarge(TooLarge::Mail))
     ));
     for other in [filler.clone(), filler + &text()] {
-        assert!(matches!(
-            verdict(&mail("", &other)),
-            Verdict::NotATokenMail(_)
-        ));
+        assert!(matches!(verdict(&mail("", &other)), Verdict::NoClaim(_)));
     }
 }
 
@@ -129,7 +126,7 @@ fn a_mail_over_the_limit_is_refused_if_it_claims_and_ignored_if_not() {
 fn html_too_large_to_render_is_refused_beside_a_pair_and_ignored_without() {
     let html = format!("<p>{TOKEN}</p>{}", "<div>text</div>\r\n".repeat(50_000));
     let alone = mail("Content-Type: text/html\r\n", &html);
-    let Verdict::NotATokenMail(ignored) = verdict(&alone) else {
+    let Verdict::NoClaim(ignored) = verdict(&alone) else {
         panic!("{:?}", verdict(&alone));
     };
     assert_eq!(ignored.why, Some(Unread::HtmlTooLarge));
@@ -190,7 +187,7 @@ fn a_bomb_is_judged_and_is_no_token_mail() {
     bombs.push(mail("", &"Content-Type: text/plain\r\n".repeat(30_000)));
     bombs.push(format!("Subject: {}", "=?".repeat(400_000)).into_bytes());
     for bomb in bombs {
-        assert!(matches!(verdict(&bomb), Verdict::NotATokenMail(_)));
+        assert!(matches!(verdict(&bomb), Verdict::NoClaim(_)));
     }
 }
 

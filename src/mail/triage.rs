@@ -1,6 +1,6 @@
 //! Whether a mail is worth fetching, told from its header fields alone.
 
-use mailparse::MailHeaderMap as _;
+use mailparse::{MailHeader, MailHeaderMap as _};
 use memchr::memmem;
 
 use super::Policy;
@@ -24,6 +24,22 @@ impl Policy {
         domains.any(|domain| memmem::find(octets, domain.as_bytes()).is_some())
     }
 
+    /// Whether From names a listed sender's domain in any way, or cannot be read.
+    pub(super) fn is_named_in_from(&self, header: &[u8]) -> bool {
+        let header = &header[..header.len().min(LOOKED_AT)];
+        mailparse::parse_headers(header).map_or(true, |(fields, _)| self.are_from_listed(&fields))
+    }
+
+    fn are_from_listed(&self, fields: &[MailHeader]) -> bool {
+        fields.get_all_values("From").iter().any(|from| {
+            let from = from.to_ascii_lowercase();
+            self.from.iter().any(|listed| {
+                let domain = listed.rsplit('@').next().unwrap_or(listed);
+                from.contains(&domain.to_ascii_lowercase())
+            })
+        })
+    }
+
     /// Whether a mail with this header section (or its From and Subject alone) may be a token mail: From names a
     /// listed sender's domain in any way, or Subject speaks of a token.
     ///
@@ -35,14 +51,7 @@ impl Policy {
             // What cannot be read is judged, so that its refusal can be told.
             return true;
         };
-        let is_from = fields.get_all_values("From").iter().any(|from| {
-            let from = from.to_ascii_lowercase();
-            self.from.iter().any(|listed| {
-                let domain = listed.rsplit('@').next().unwrap_or(listed);
-                from.contains(&domain.to_ascii_lowercase())
-            })
-        });
-        is_from
+        self.are_from_listed(&fields)
             || fields.get_all_values("Subject").iter().any(|subject| {
                 let subject = subject.to_lowercase();
                 SUBJECT_WORDS.iter().any(|words| subject.contains(words))

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::kind::Words;
 use super::refusal::Untrusted;
 
 /// A check of the proof that failed.
@@ -139,14 +140,10 @@ impl Unproved {
     }
 }
 
-/// What to do about a mail that may well be forged.
-const DOUBT: &str = "delete the mail, or reset the token again if you did expect one";
-/// What to do about a key that should be there.
-const KEY: &str =
-    "Salesforce may be changing its keys: reset the token again if you did expect one";
-
-impl fmt::Display for Unproved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Unproved {
+    /// Says what happened, then what to do, in the words of a kind of mail.
+    pub(super) fn tell(&self, f: &mut fmt::Formatter<'_>, words: &Words) -> fmt::Result {
+        let Words { again, believe, .. } = words;
         match self {
             Self::DomainNotListed { domain } => write!(
                 f,
@@ -155,26 +152,26 @@ impl fmt::Display for Unproved {
             ),
             Self::Unsigned => write!(
                 f,
-                "the mail bears no DKIM signature, as all of Salesforce's do; {DOUBT}"
+                "the mail bears no DKIM signature, as all of Salesforce's do; delete the mail, or {again} if you did expect one"
             ),
             Self::DomainNotAligned { signed_by, domain } => write!(
                 f,
-                "the mail says it is from {} and is signed by {}, who may send in nobody else's name; {DOUBT}",
+                "the mail says it is from {} and is signed by {}, who may send in nobody else's name; delete the mail, or {again} if you did expect one",
                 Untrusted(domain),
                 Untrusted(signed_by)
             ),
             Self::TooManySignatures => write!(
                 f,
-                "the mail bears more than {} signatures of one domain, which no mail does; {DOUBT}",
+                "the mail bears more than {} signatures of one domain, which no mail does; delete the mail, or {again} if you did expect one",
                 super::dkim::MAX_SIGNATURES
             ),
             Self::SignatureMalformed { what } => write!(
                 f,
-                "the signature is not written as signatures are (at `{what}`); {DOUBT}"
+                "the signature is not written as signatures are (at `{what}`); delete the mail, or {again} if you did expect one"
             ),
             Self::WeakAlgorithm => write!(
                 f,
-                "the signature is made with SHA-1, which can be forged; {DOUBT}"
+                "the signature is made with SHA-1, which can be forged; delete the mail, or {again} if you did expect one"
             ),
             Self::UnknownAlgorithm { name } => write!(
                 f,
@@ -183,59 +180,67 @@ impl fmt::Display for Unproved {
             ),
             Self::BodyLength => write!(
                 f,
-                "the signature covers the beginning of the text only (l=), so anybody may have added to it; {DOUBT}"
+                "the signature covers the beginning of the text only (l=), so anybody may have added to it; delete the mail, or {again} if you did expect one"
             ),
             Self::FieldsUnsigned { missing } => write!(
                 f,
-                "the signature does not cover {}, so anybody may have changed it; {DOUBT}",
+                "the signature does not cover {}, so anybody may have changed it; delete the mail, or {again} if you did expect one",
                 missing.join(", ")
             ),
             Self::UnsignedMimeStructure => write!(
                 f,
-                "the signature does not cover how the parts of the mail are to be read, and there is more than a text and its HTML; {DOUBT}"
+                "the signature does not cover how the parts of the mail are to be read, and there is more than a text and its HTML; delete the mail, or {again} if you did expect one"
             ),
             Self::BodyChanged => write!(
                 f,
-                "the text is not the one that was signed. If your provider rewrites links or adds footers, set `trusted_authserv_id` of the account; else {DOUBT}"
+                "the text is not the one that was signed. If your provider rewrites links or adds footers, set `trusted_authserv_id` of the account; else delete the mail, or {again} if you did expect one"
             ),
             Self::KeyAbsent { name } => {
-                write!(f, "DNS has no key {}. {KEY}", Untrusted(name))
+                write!(
+                    f,
+                    "DNS has no key {}. Salesforce may be changing its keys: {again} if you did expect one",
+                    Untrusted(name)
+                )
             }
             Self::KeyMalformed { name } => write!(
                 f,
-                "what DNS has at {} is not one key. {KEY}",
+                "what DNS has at {} is not one key. Salesforce may be changing its keys: {again} if you did expect one",
                 Untrusted(name)
             ),
             Self::KeyRevoked { name } => {
-                write!(f, "the key {} was withdrawn. {KEY}", Untrusted(name))
+                write!(
+                    f,
+                    "the key {} was withdrawn. Salesforce may be changing its keys: {again} if you did expect one",
+                    Untrusted(name)
+                )
             }
             Self::KeyMismatch { name } => write!(
                 f,
-                "the key {} is not for signatures like this one; {DOUBT}",
+                "the key {} is not for signatures like this one; delete the mail, or {again} if you did expect one",
                 Untrusted(name)
             ),
             Self::KeyWeak { name, bits } => write!(
                 f,
-                "the key {} has {bits} bits, so few that it can be broken; {DOUBT}",
+                "the key {} has {bits} bits, so few that it can be broken; delete the mail, or {again} if you did expect one",
                 Untrusted(name)
             ),
             Self::BadSignature { name } => write!(
                 f,
-                "the signature does not match the mail and the key {}. If your provider changes subjects or addresses, set `trusted_authserv_id` of the account; else {DOUBT}",
+                "the signature does not match the mail and the key {}. If your provider changes subjects or addresses, set `trusted_authserv_id` of the account; else delete the mail, or {again} if you did expect one",
                 Untrusted(name)
             ),
             Self::KeyTesting { name } => write!(
                 f,
-                "the key {} is marked as one for tests, which prove nothing; {DOUBT}",
+                "the key {} is marked as one for tests, which prove nothing; delete the mail, or {again} if you did expect one",
                 Untrusted(name)
             ),
             Self::SignatureExpired { at } => write!(
                 f,
-                "the signature is right but was good until {at} only, so the mail may be an old one sent again; look whether you know it, and accept it or reset the token again"
+                "the signature is right but was good until {at} only, so the mail may be an old one sent again; look whether you know it, and {believe}{again}"
             ),
             Self::Results(why) => write!(
                 f,
-                "the mail was changed after it was signed, and {why}; {DOUBT}"
+                "the mail was changed after it was signed, and {why}; delete the mail, or {again} if you did expect one"
             ),
         }
     }

@@ -2,8 +2,8 @@
 
 use memchr::{memchr, memchr2, memmem};
 
+use super::super::kind::MAX_BETWEEN;
 use super::super::mime_fields::Writing;
-use super::super::token::MAX_BETWEEN;
 use super::username;
 use super::word::{Alphabet, SHORTEST};
 

@@ -19,7 +19,7 @@
 //!   section and the fields in it are found here, and what is odd there is suspect;
 //! - a username and a token are the last words of their lines, below a label's colon or at the line's start. The token
 //!   stands at most [`claim::REACH`] lines below the username. It has 20 to 32 letters and digits; other than 24 or 25
-//!   of all three kinds only below a known label (see [`super::token`]). What may come to nothing within or beside them
+//!   of all three kinds only below a known label (see [`super::kind`]). What may come to nothing within or beside them
 //!   when the text is read, octets beyond ASCII and character references, counts for them;
 //! - in each charset that [`ASCII_BASED`] names, an ASCII character comes from its own octet alone. Others are suspect.
 //!   So is UTF-16, which a byte order mark chooses under any label;

@@ -20,7 +20,7 @@ fn claims(raw: &[u8], about: &str) -> bool {
         "{about}\n{}",
         raw.escape_ascii()
     );
-    !matches!(read, Verdict::NotATokenMail(_))
+    !matches!(read, Verdict::NoClaim(_))
 }
 
 #[test]
@@ -194,5 +194,5 @@ fn what_names_a_listed_sender_is_read_in_any_case() {
         b"From: a@b.example\r\n\r\nwrite to robot@vendor.example\r\n"
     )));
     let verdict = judge(raw, &policy, &Unasked, now).verdict;
-    assert!(matches!(verdict, Verdict::NotATokenMail(_)));
+    assert!(matches!(verdict, Verdict::NoClaim(_)));
 }

@@ -4,7 +4,7 @@ use memchr::memchr2_iter;
 
 use super::Charset;
 
-/// The shortest and the longest token word (see [`super::super::token`]).
+/// The shortest and the longest token word (see [`super::super::kind`]).
 pub(super) const SHORTEST: usize = 20;
 const LONGEST: usize = 32;
 
