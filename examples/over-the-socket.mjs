@@ -9,7 +9,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const PROTOCOL = 1;
+const PROTOCOL = 2;
 const [address, username, command, ...args] = process.argv.slice(2);
 
 const fail = (why) => {

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 def main() -> int:

@@ -17,8 +17,8 @@ use crate::imap::Cursor;
     disable_help_subcommand = true,
     override_usage = "fetch-token [wait] [USERNAME] [OPTIONS]\n       fetch-token COMMAND [OPTIONS]",
     after_help = "Without a command: wait.\n\nExit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 no token \
-                  before the deadline, 4 mailbox unreachable or misbehaving, 5 login refused, 6 keychain \
-                  unavailable, locked or refusing, 7 a token mail came and was refused, 8 nothing stored for that \
+                  or code before the deadline, 4 mailbox unreachable or misbehaving, 5 login refused, 6 keychain \
+                  unavailable, locked or refusing, 7 a mail with one came and was refused, 8 nothing stored for that \
                   username, 9 cannot be judged or recorded for now."
 )]
 pub struct Cli {
@@ -95,6 +95,8 @@ pub enum Command {
     Run(RunArgs),
     /// Watch, open the page with the button that resets the token in the browser, store the token that comes
     Open(OpenArgs),
+    /// Wait for the mail with a verification code, and print the code; it is stored nowhere
+    Code(CodeArgs),
     /// Print the stored token
     Get(GetArgs),
     /// Run a program with the stored token in its environment
@@ -190,6 +192,26 @@ pub struct OpenArgs {
     pub instance: Option<Instance>,
 }
 
+/// `code`.
+#[derive(Debug, Args)]
+pub struct CodeArgs {
+    /// The Salesforce username that logs in; a mail that names another one is passed over
+    #[arg(value_parser = username)]
+    pub username: Option<String>,
+    /// End after this time, connecting included
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Watch the account with this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: Option<String>,
+    /// Also take a mail that arrived within this time before; a code is refused after 15m in any case
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration, conflicts_with = "from")]
+    pub since: Duration,
+    /// Take what arrived after this cursor, which `arm` printed, and nothing that was written before it
+    #[arg(long, value_name = "CURSOR")]
+    pub from: Option<Cursor>,
+}
+
 /// `get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
@@ -229,7 +251,10 @@ pub struct ExtractArgs {
     /// Put the tokens through the same intake as `wait` does
     #[arg(long)]
     pub store: bool,
-    /// Print the token as well
+    /// Judge whether the mails bring verification codes, not tokens
+    #[arg(long, conflicts_with = "store")]
+    pub code: bool,
+    /// Print the token or code as well
     #[arg(long)]
     pub print: bool,
 }

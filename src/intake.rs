@@ -14,7 +14,9 @@ use crate::crash;
 use crate::dns::KeySource;
 use crate::keychain::{self, Keychain, Stamp, TOKEN_SERVICE, Terms, Written};
 use crate::ledger::{self, Decision, Entry, Ledger, List, Locked, Origin, Record, State};
-use crate::mail::{self, Facts, Kind, NoClaim, Policy, Refusal, TokenMail, Verdict};
+use crate::mail::{
+    self, CodeMail, Facts, Judgement, Keys, Kind, NoClaim, Policy, Refusal, TokenMail, Verdict,
+};
 
 /// How long a mail is pending for want of a key: a DNS that is broken for longer will not tell the truth about a
 /// key of that time either.
@@ -146,6 +148,9 @@ pub enum Step {
     Storing,
 }
 
+/// How a mail is judged as one of a kind.
+type Judge<K> = for<'m> fn(&'m [u8], &Policy, &dyn Keys, Timestamp) -> Judgement<'m, K>;
+
 /// Where tokens go.
 #[derive(Debug)]
 pub struct Intake {
@@ -238,19 +243,36 @@ impl Intake {
         outcomes
     }
 
+    /// Judges whether a mail brings a verification code, with the keys that it needs. Nothing of it is kept, stored or
+    /// noted. It is asked only where somebody waits for a code, so that nobody else's mail makes us ask DNS.
+    pub async fn judge_code(&self, raw: &[u8], policy: &Policy) -> (Facts, Verdict<CodeMail>) {
+        self.judge_by(raw, policy, mail::judge_code).await
+    }
+
     /// Judges a mail, with the keys that it needs.
-    async fn judge(&self, raw: &[u8], policy: &Policy) -> (Facts, Fate) {
+    async fn judge_by<K: Kind>(
+        &self,
+        raw: &[u8],
+        policy: &Policy,
+        judge: Judge<K>,
+    ) -> (Facts, Verdict<K>) {
         self.begin(Step::Judging);
         let now = Timestamp::now();
-        // Most mail is no token mail, and costs no DNS.
-        let mut judgement = mail::judge(raw, policy, &mail::Unasked, now);
+        // Most mail makes no claim, and costs no DNS.
+        let mut judgement = judge(raw, policy, &mail::Unasked, now);
         if let Verdict::Pending(pending) = &judgement.verdict {
             let source = Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner));
             let keys = source.ask(&pending.keys).await;
-            judgement = mail::judge(raw, policy, &keys, now);
+            judgement = judge(raw, policy, &keys, now);
         }
-        let facts = judgement.facts();
-        let fate = match judgement.verdict {
+        self.begin(Step::Idle);
+        (judgement.facts(), judgement.verdict)
+    }
+
+    /// Judges whether a mail brings a token.
+    async fn judge(&self, raw: &[u8], policy: &Policy) -> (Facts, Fate) {
+        let (facts, verdict) = self.judge_by(raw, policy, mail::judge).await;
+        let fate = match verdict {
             Verdict::Accepted(mail) => Fate::Judged(mail),
             Verdict::Refused(refusal) => Fate::Refused(Refused::by::<TokenMail>(&refusal)),
             Verdict::NoClaim(why) => Fate::NotATokenMail(why),
@@ -259,7 +281,6 @@ impl Intake {
                 why: pending.into(),
             })),
         };
-        self.begin(Step::Idle);
         (facts, fate)
     }
 

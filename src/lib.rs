@@ -9,11 +9,14 @@
 //! ```
 //!
 //! - [`imap`] speaks to mail servers: it bounds what they can do, finds new mail, and waits for it.
-//! - [`mail`] judges a mail: octets in, verdict out. No I/O. A new kind of mail goes here.
+//! - [`mail`] judges a mail: octets in, verdict out. No I/O. A new kind of mail is a file there, as the mail with a
+//!   verification code is ([`mail::Kind`]).
 //! - [`keychain`] speaks to the OS keychain, or to the user's own commands; nothing counts as stored until it was read
 //!   back. A new store is a file there.
 //! - [`ledger`] records what was stored, and decides which of two mails counts.
 //! - [`intake`] is the one function that every command's mails go through.
+//! - [`receipt`] says what became of a mail. A verification code is in none of them but the [`receipt::CodeReceipt`],
+//!   which only those hear who asked for a code.
 //! - [`attendant`] attends one account: what the watch finds goes through the intake, and what became of it is told
 //!   as [`news`], which holds [`receipt`]s.
 //! - [`daemon`] attends every account all the time, and shares its watches with the commands.

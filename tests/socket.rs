@@ -33,7 +33,7 @@ fn line(stream: &UnixStream) -> Value {
 }
 
 fn ask(mut stream: &UnixStream, request: &Value) {
-    let opening = json!({"protocol": 1, "request": request});
+    let opening = json!({"protocol": 2, "request": request});
     writeln!(stream, "{opening}").expect("write");
 }
 
@@ -73,7 +73,7 @@ fn it_greets_watches_and_never_tells_a_token() {
 
     let stream = connect(&stage);
     let greeting = line(&stream);
-    assert_eq!(greeting["protocol"], 1);
+    assert_eq!(greeting["protocol"], 2);
     assert_eq!(greeting["version"], env!("CARGO_PKG_VERSION"));
     let within = json!({"within": {"secs": 600, "nanos": 0}});
     ask(

@@ -3,6 +3,7 @@
 //! It runs in a task of its own. Who listens may stop listening at any instant; a mail that is being stored then is
 //! stored to the end, or found again by the next call.
 
+mod codes;
 mod waiting;
 
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::intake::{Fate, Incoming, Intake, Mode, Outcome};
 use crate::keychain::Keychain;
 use crate::ledger::{Ledger, List, Origin};
 use crate::news::{News, Whence};
-use crate::receipt::Receipt;
+use crate::receipt::{CodeReceipt, Receipt};
+use codes::Codes;
 use waiting::Waiting;
 
 pub use crate::imap::Start;
@@ -28,6 +30,8 @@ pub use crate::imap::Start;
 pub enum Told {
     /// News for those who listen.
     News(News, Whence),
+    /// What became of a mail with a verification code: for those alone who asked for one.
+    Code(Box<CodeReceipt>, Whence),
     /// The look back or search with this number is done: everything it found was told before.
     Looked {
         /// Its number.
@@ -51,6 +55,15 @@ pub fn pending(account: &Account, ledger: &Ledger) -> Vec<Origin> {
         .collect()
 }
 
+/// What is looked for in the mails of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sought {
+    /// Tokens, to be stored.
+    pub tokens: bool,
+    /// Verification codes, to be told.
+    pub codes: bool,
+}
+
 /// How an account is attended.
 #[derive(Debug)]
 pub struct Charge {
@@ -66,6 +79,8 @@ pub struct Charge {
     pub pending: Vec<Origin>,
     /// How failures are met.
     pub temper: Temper,
+    /// What is looked for.
+    pub sought: Sought,
 }
 
 /// An account that is attended.
@@ -75,6 +90,7 @@ pub struct Attendant {
     orders: mpsc::UnboundedSender<Order>,
     condition: watch::Receiver<Condition>,
     hurry: Arc<Notify>,
+    sought: watch::Sender<Sought>,
     task: JoinHandle<()>,
 }
 
@@ -94,6 +110,7 @@ impl Attendant {
         let orders = watcher.orders();
         let condition = watcher.condition();
         let hurry = Arc::new(Notify::new());
+        let (seek, sought) = watch::channel(charge.sought);
         let attending = Attending {
             account: charge.account,
             keychain: charge.keychain,
@@ -102,6 +119,8 @@ impl Attendant {
             orders: orders.clone(),
             hurry: Arc::clone(&hurry),
             waiting: Waiting::new(),
+            codes: Codes::new(sought.clone()),
+            sought,
             moved: Vec::new(),
         };
         Self {
@@ -109,6 +128,7 @@ impl Attendant {
             orders,
             condition,
             hurry,
+            sought: seek,
             task: tokio::spawn(attending.run(watcher)),
         }
     }
@@ -134,6 +154,15 @@ impl Attendant {
         self.hurry.notify_one();
     }
 
+    /// From now on verification codes are looked for, or no longer.
+    pub fn seek_codes(&self, codes: bool) {
+        self.sought.send_if_modified(|sought| {
+            let is_new = sought.codes != codes;
+            sought.codes = codes;
+            is_new
+        });
+    }
+
     /// Ends it, with a goodbye to the server where that is quick.
     pub async fn stop(mut self) {
         self.told.close();
@@ -157,7 +186,9 @@ struct Attending {
     tell: mpsc::Sender<Told>,
     orders: mpsc::UnboundedSender<Order>,
     hurry: Arc<Notify>,
+    sought: watch::Receiver<Sought>,
     waiting: Waiting,
+    codes: Codes,
     /// Places that may be told once what waits is noted: the last of each folder.
     moved: Vec<Cursor>,
 }
@@ -175,10 +206,15 @@ impl Attending {
     async fn attend(&mut self, watcher: &mut Watcher) -> Stopped {
         loop {
             let next_at = self.waiting.next_at();
+            let next_code_at = self.codes.next_at();
             let done = tokio::select! {
                 event = watcher.next() => self.hear(event).await,
                 () = sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
                     self.try_again().await
+                }
+                () = sleep_until(next_code_at.unwrap_or_else(Instant::now)), if next_code_at.is_some() => {
+                    let told = self.codes.try_again(&self.intake, &self.account.policy).await;
+                    self.say_all(told).await
                 }
                 () = self.hurry.notified() => {
                     self.waiting.hurry();
@@ -231,16 +267,20 @@ impl Attending {
 
     async fn take(&mut self, mails: &[Message], whence: Whence) -> Result<(), Stopped> {
         crash::panic_here(&format!("took from {}", self.account.address));
+        let (address, policy) = (&self.account.address, &self.account.policy);
+        let told = self
+            .codes
+            .take(mails, address, whence, &self.intake, policy);
+        let told = told.await;
+        self.say_all(told).await?;
+        if !self.sought.borrow().tokens {
+            return self.move_on().await;
+        }
         let incoming = mails
             .iter()
             .map(|message| Incoming {
                 raw: &message.raw,
-                origin: Some(Origin {
-                    account: self.account.address.clone(),
-                    folder: message.folder.clone(),
-                    uid_validity: message.uid_validity,
-                    uid: message.uid,
-                }),
+                origin: Some(message.origin(&self.account.address)),
             })
             .collect();
         let outcomes = self
@@ -287,6 +327,13 @@ impl Attending {
 
     async fn news(&self, news: News) -> Result<(), Stopped> {
         self.say(Told::News(news, Whence::Watch)).await
+    }
+
+    async fn say_all(&self, all: Vec<Told>) -> Result<(), Stopped> {
+        for told in all {
+            self.say(told).await?;
+        }
+        Ok(())
     }
 
     async fn say(&self, told: Told) -> Result<(), Stopped> {

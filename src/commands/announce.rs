@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::Failure;
 use crate::cli::Global;
 use crate::imap::Cursor;
+use crate::ledger::Origin;
 use crate::mail::Proof;
 use crate::pairing::Answer;
 use crate::receipt::{Event, Receipt};
@@ -244,11 +246,25 @@ fn shown_date(receipt: &Receipt) -> String {
 
 /// A receipt as `wait` and `run` print it.
 fn describe(receipt: &Receipt) -> Map<String, Value> {
-    let origin = receipt.origin.as_ref();
     let mut described = object(json!({
         "event": receipt.event.word(),
         "reason": receipt.reason,
         "username": receipt.username,
+        "date": receipt.date.map(|date| date.to_string()),
+        "message_id": receipt.message_id,
+        "sender": sender(receipt.from.as_deref(), receipt.proof.as_ref()),
+    }));
+    described.extend(place(receipt.origin.as_ref(), receipt.at));
+    if receipt.event.is_stored() {
+        described.insert("store".to_owned(), receipt.store.clone().into());
+        described.insert("warnings".to_owned(), receipt.warnings.clone().into());
+    }
+    described
+}
+
+/// Where a mail lies, and what comes after it.
+pub(super) fn place(origin: Option<&Origin>, at: Timestamp) -> Map<String, Value> {
+    object(json!({
         "account": origin.map(|origin| &origin.account),
         "folder": origin.map(|origin| &origin.folder),
         "uid": origin.map(|origin| origin.uid),
@@ -257,17 +273,9 @@ fn describe(receipt: &Receipt) -> Map<String, Value> {
             folder: origin.folder.clone(),
             uid_validity: origin.uid_validity,
             uid_next: origin.uid.saturating_add(1),
-            taken: receipt.at,
+            taken: at,
         }),
-        "date": receipt.date.map(|date| date.to_string()),
-        "message_id": receipt.message_id,
-        "sender": sender(receipt.from.as_deref(), receipt.proof.as_ref()),
-    }));
-    if receipt.event.is_stored() {
-        described.insert("store".to_owned(), receipt.store.clone().into());
-        described.insert("warnings".to_owned(), receipt.warnings.clone().into());
-    }
-    described
+    }))
 }
 
 /// Who sent a mail, and what proves that.

@@ -125,12 +125,14 @@ impl From<pairing::Error> for Failure {
             }
             Error::Mailbox { class, .. } => Exit::of(*class),
             Error::Unwatched { .. } => Exit::Mailbox,
-            Error::NoToken { .. } => Exit::NoToken,
-            Error::Refused(_) => Exit::Refused,
-            Error::Pending(_) | Error::Judging if !error.is_keychain() => Exit::Pending,
-            Error::Pending(_) | Error::Judging | Error::Storing { .. } | Error::Keychain(_) => {
-                Exit::Keychain
-            }
+            Error::NoToken { .. } | Error::NoCode { .. } => Exit::NoToken,
+            Error::Refused(_) | Error::CodeRefused(_) => Exit::Refused,
+            Error::CodePending(_) => Exit::Pending,
+            Error::Pending(_) | Error::Judging { .. } if !error.is_keychain() => Exit::Pending,
+            Error::Pending(_)
+            | Error::Judging { .. }
+            | Error::Storing { .. }
+            | Error::Keychain(_) => Exit::Keychain,
             Error::NotStored(_) => Exit::NotStored,
             Error::Broken => Exit::Unexpected,
         };

@@ -1,17 +1,17 @@
-//! `fetch-token extract`: judge mails from files, and store their tokens where asked to.
+//! `fetch-token extract`: judge mails from files, and store their tokens where asked to; or judge them for codes.
 
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::announce::{object, sender};
 use super::{Exit, Failure, House};
 use crate::cli::ExtractArgs;
 use crate::config::{self, Config};
-use crate::intake::{Fate, Incoming, Mode, Outcome};
-use crate::mail::{MAX_MAIL, Policy};
+use crate::intake::{Fate, Incoming, Intake, Mode, Outcome};
+use crate::mail::{CodeMail, Facts, MAX_MAIL, Policy, Verdict};
 
 pub(super) async fn extract(house: &House, args: ExtractArgs) -> Result<Exit, Failure> {
     let config = config(house)?;
@@ -28,6 +28,12 @@ pub(super) async fn extract(house: &House, args: ExtractArgs) -> Result<Exit, Fa
             Err(why) => {
                 unreadable(house, file, &why);
                 Exit::Usage
+            }
+            Ok(raw) if args.code => {
+                let judged = judge_code(&intake, &raw, &policies).await;
+                judged.map_or(Exit::Unexpected, |(facts, verdict)| {
+                    report_code(house, file, &facts, &verdict, args.print)
+                })
             }
             Ok(raw) => {
                 let incoming = || {
@@ -55,6 +61,24 @@ pub(super) async fn extract(house: &House, args: ExtractArgs) -> Result<Exit, Fa
         }
     }
     Ok(worst)
+}
+
+/// Judges a mail as one with a code. One that one account refuses may be another's.
+async fn judge_code(
+    intake: &Intake,
+    raw: &[u8],
+    policies: &[Policy],
+) -> Option<(Facts, Verdict<CodeMail>)> {
+    let mut judged = None;
+    for policy in policies {
+        let (facts, verdict) = intake.judge_code(raw, policy).await;
+        let is_refused = matches!(verdict, Verdict::Refused(_));
+        judged = Some((facts, verdict));
+        if !is_refused {
+            break;
+        }
+    }
+    judged
 }
 
 /// The configuration; `None` where the user has none and names none.
@@ -154,15 +178,7 @@ fn report(house: &House, file: &Path, outcome: &Outcome, print: bool) -> Exit {
             Failure::from_obstacle(&pending.why).exit,
         ),
     };
-    let mut described = object(json!({
-        "file": file.to_string_lossy(),
-        "verdict": verdict,
-        "reason": reason,
-        "username": facts.username,
-        "sender": sender(facts.from.as_deref(), facts.proof.as_ref()),
-        "date": facts.date.map(|date| date.to_string()),
-        "message_id": facts.message_id,
-    }));
+    let mut described = describe(file, verdict, reason, facts);
     let mail = match &outcome.fate {
         Fate::Judged(mail) | Fate::Outdone(mail) | Fate::Stored(mail) | Fate::Already(mail) => {
             Some(mail)
@@ -183,6 +199,62 @@ fn report(house: &House, file: &Path, outcome: &Outcome, print: bool) -> Exit {
         None => house.announcer.result(&text, described),
     }
     exit
+}
+
+/// Prints what became of a mail that was judged as one with a code; gives its exit code.
+fn report_code(
+    house: &House,
+    file: &Path,
+    facts: &Facts,
+    verdict: &Verdict<CodeMail>,
+    print: bool,
+) -> Exit {
+    let name = file.display();
+    let reason = verdict.reason();
+    let why = reason.unwrap_or_default();
+    let (text, exit) = match verdict {
+        Verdict::Accepted(mail) => {
+            for warning in &mail.warnings {
+                house.announcer.say(&format!("{name}: warning: {warning}."));
+            }
+            let whose = mail.username.as_deref().unwrap_or("whoever asked for it");
+            (format!("{name}: a code for {whose}"), Exit::Done)
+        }
+        Verdict::NoClaim(_) => (format!("{name}: no mail with a code"), Exit::Done),
+        Verdict::Refused(refusal) => {
+            let sentence = refusal.sentence::<CodeMail>();
+            (
+                format!("{name}: refused ({why}): {sentence}"),
+                Exit::Refused,
+            )
+        }
+        Verdict::Pending(pending) => (format!("{name}: pending ({why}): {pending}"), Exit::Pending),
+    };
+    let mut described = describe(file, verdict.word(), reason, facts);
+    match verdict {
+        Verdict::Accepted(mail) if print => {
+            let code = mail.code.expose();
+            described.insert("code".to_owned(), Value::from(code));
+            house
+                .announcer
+                .result(&format!("{text}\n{code}"), described);
+        }
+        _ => house.announcer.result(&text, described),
+    }
+    exit
+}
+
+/// A verdict as an object.
+fn describe(file: &Path, verdict: &str, reason: Option<&str>, facts: &Facts) -> Map<String, Value> {
+    object(json!({
+        "file": file.to_string_lossy(),
+        "verdict": verdict,
+        "reason": reason,
+        "username": facts.username,
+        "sender": sender(facts.from.as_deref(), facts.proof.as_ref()),
+        "date": facts.date.map(|date| date.to_string()),
+        "message_id": facts.message_id,
+    }))
 }
 
 /// How bad an input's exit code is, for the command's own: 1, 2, 6, 7, 9, 0 from the worst.

@@ -3,6 +3,7 @@
 mod accept;
 pub mod announce;
 mod arm;
+mod code;
 mod daemon;
 mod exec;
 mod exit;
@@ -125,6 +126,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Arm(args) => arm::arm(&house, args).await,
             Command::Run(args) => run::run(&house, args).await,
             Command::Open(args) => open::open(&house, args).await,
+            Command::Code(args) => code::code(&house, args).await,
             Command::Get(args) => get::get(&house, args).await,
             Command::Exec(args) => exec::exec(&house, args).await,
             Command::List => list::list(&house),

@@ -1,11 +1,12 @@
-//! Waiting for a token, aloud: what `wait`, `run` and `arm` have in common.
+//! Waiting aloud: what `wait`, `run`, `arm` and `code` have in common.
 
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{Failure, House};
+use super::{Failure, House, code};
 use crate::imap::Cursor;
 use crate::pairing::{Alone, Answer, Begin, Heard, Pairing, Wait};
+use crate::receipt::CodeReceipt;
 
 /// A wait whose news is announced.
 pub(super) struct Waiting<'a> {
@@ -15,6 +16,8 @@ pub(super) struct Waiting<'a> {
     deadline: Instant,
     /// The token to be printed in the end, where it was asked for.
     token: Option<SecretString>,
+    /// The code that was waited for.
+    code: Option<Box<CodeReceipt>>,
 }
 
 /// What happened while waiting.
@@ -23,7 +26,7 @@ pub(super) enum Progress {
     Armed(Cursor),
     /// The mailbox was searched as asked.
     Searched,
-    /// The token waited for is stored.
+    /// The token waited for is stored, or the code is there.
     Token,
     /// The deadline has come.
     Deadline,
@@ -39,15 +42,21 @@ impl<'a> Waiting<'a> {
         deadline: Instant,
     ) -> Result<Self, Failure> {
         let wait = pairing.watch(begin).await?;
+        Ok(Self::aloud(house, wait, print, deadline))
+    }
+
+    /// Goes on with a wait that began.
+    pub(super) fn aloud(house: &'a House, wait: Wait, print: bool, deadline: Instant) -> Self {
         let what = format!("watching {}", wait.account().address);
         house.announcer.spin(&what, deadline);
-        Ok(Self {
+        Self {
             house,
             wait,
             print,
             deadline,
             token: None,
-        })
+            code: None,
+        }
     }
 
     /// Waits for the next thing to happen, until `until` at most. Dropping the future loses nothing but words.
@@ -86,6 +95,11 @@ impl<'a> Waiting<'a> {
                     self.wait.account().address,
                     again_in.as_secs_f64().ceil()
                 )),
+                Heard::OtherCode(receipt) => code::other(announcer, &receipt),
+                Heard::Code(receipt) => {
+                    self.code = Some(receipt);
+                    return Ok(Progress::Token);
+                }
                 Heard::Token(answer) => {
                     self.token = self.read(&answer).await;
                     announcer.answer(&answer, self.token.as_ref());
@@ -112,6 +126,11 @@ impl<'a> Waiting<'a> {
         }
     }
 
+    /// The code, once it is there.
+    pub(super) fn take_code(&mut self) -> Option<Box<CodeReceipt>> {
+        self.code.take()
+    }
+
     /// Searches without waiting for the server.
     pub(super) fn search_now(&mut self) {
         self.wait.search_now();
@@ -126,7 +145,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Why there is no token at the deadline.
+    /// Why there is no token, or no code, at the deadline.
     pub(super) async fn no_token(&mut self) -> Failure {
         self.wait.why_none().await.into()
     }

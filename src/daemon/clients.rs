@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::protocol::Begin;
+use super::protocol::{Answer, Begin, Wanted};
 use crate::imap::{Class, Cursor};
 use crate::ledger::Origin;
 use crate::news::{News, Whence};
-use crate::receipt::Receipt;
+use crate::receipt::{CodeReceipt, Receipt};
 
 /// Most receipts of mails that wait that are kept for those who come later: as many as the ledger's list has.
 const PENDING: usize = 1_000;
@@ -29,7 +29,8 @@ pub(super) struct Clients {
 struct Client {
     look: u64,
     begin: Begin,
-    news: mpsc::Sender<News>,
+    wanted: Wanted,
+    answers: mpsc::Sender<Answer>,
     /// A login that is refused now was tried after it came, with what the user may have changed for it.
     is_current: bool,
     /// Its look back is done, and the watch goes on from here.
@@ -44,6 +45,12 @@ impl Clients {
         self.all.len()
     }
 
+    /// Whether any of them waits for a verification code.
+    pub(super) fn seek_codes(&self) -> bool {
+        let mut all = self.all.iter();
+        all.any(|client| client.wanted == Wanted::Code)
+    }
+
     /// How many mails wait.
     pub(super) fn pending(&self) -> usize {
         self.pending.len()
@@ -55,13 +62,15 @@ impl Clients {
         &mut self,
         look: u64,
         begin: Begin,
-        news: mpsc::Sender<News>,
+        wanted: Wanted,
+        answers: mpsc::Sender<Answer>,
         is_connecting: bool,
     ) {
         let client = Client {
             look,
             begin,
-            news,
+            wanted,
+            answers,
             is_current: !is_connecting,
             cursor: None,
             told: Vec::new(),
@@ -102,7 +111,7 @@ impl Clients {
             }
             client.cursor.get_or_insert_with(|| cursor.clone());
             let mut is_told = true;
-            if matches!(client.begin, Begin::Within(_)) {
+            if client.wanted == Wanted::Token && matches!(client.begin, Begin::Within(_)) {
                 for receipt in pending {
                     let origin = receipt.origin.as_ref();
                     if origin.is_none_or(|origin| !client.told.contains(origin)) {
@@ -155,6 +164,17 @@ impl Clients {
         once_more
     }
 
+    /// Tells those of a mail with a verification code who asked for codes, and remembers nothing.
+    pub(super) fn code(&mut self, receipt: &CodeReceipt, whence: Whence) {
+        self.all.retain(|client| {
+            if client.wanted != Wanted::Code || !client.is_reached(whence) {
+                return true;
+            }
+            let receipt = receipt.clone().for_one_from(&client.begin);
+            client.answer(Answer::Code(Box::new(receipt)))
+        });
+    }
+
     fn is_final(&mut self, class: Class) -> bool {
         let said_before = self.is_doubtful;
         self.is_doubtful |= class == Class::Doubtful;
@@ -186,9 +206,19 @@ impl Clients {
 }
 
 impl Client {
+    /// Whether it looks at what comes from there.
+    fn is_reached(&self, whence: Whence) -> bool {
+        match whence {
+            Whence::Watch => self.cursor.is_some(),
+            Whence::Look(look) => look == self.look,
+            Whence::Waited => false,
+        }
+    }
+
     fn is_concerned(&self, news: &News, whence: Whence) -> bool {
         match (news, whence) {
             (News::Trouble { .. } | News::Failed { .. }, _) => true,
+            (News::Receipt(_) | News::Gone(_), _) if self.wanted == Wanted::Code => false,
             (News::Armed { .. }, _) | (_, Whence::Watch) => self.cursor.is_some(),
             (_, Whence::Look(look)) => look == self.look,
             (News::Gone(origin), Whence::Waited) => self.waits_for(origin),
@@ -231,18 +261,23 @@ impl Client {
 
     /// Whether it reads.
     fn tell(&self, news: &News) -> bool {
-        self.news.try_send(news.clone()).is_ok()
+        self.answer(Answer::News(news.clone()))
+    }
+
+    fn answer(&self, answer: Answer) -> bool {
+        self.answers.try_send(answer).is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Clients;
-    use crate::daemon::protocol::Begin;
+    use crate::daemon::protocol::{Answer, Begin, Wanted};
     use crate::imap::{Class, Cursor};
     use crate::ledger::Origin;
+    use crate::mail::Code;
     use crate::news::{News, Whence};
-    use crate::receipt::{Event, Receipt};
+    use crate::receipt::{CodeEvent, CodeReceipt, Event, Receipt};
     use jiff::Timestamp;
     use std::time::Duration;
     use tokio::sync::mpsc;
@@ -294,8 +329,39 @@ mod tests {
         }
     }
 
-    fn heard(news: &mut mpsc::Receiver<News>) -> Vec<News> {
-        std::iter::from_fn(|| news.try_recv().ok()).collect()
+    fn heard(answers: &mut mpsc::Receiver<Answer>) -> Vec<News> {
+        let all = answers_of(answers).into_iter();
+        all.map(|answer| match answer {
+            Answer::News(news) => news,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+    }
+
+    fn answers_of(answers: &mut mpsc::Receiver<Answer>) -> Vec<Answer> {
+        std::iter::from_fn(|| answers.try_recv().ok()).collect()
+    }
+
+    fn code(uid: u32, date: Timestamp) -> CodeReceipt {
+        CodeReceipt {
+            event: CodeEvent::Code,
+            code: Some(Code::try_from("012345".to_owned()).expect("six digits")),
+            reason: None,
+            sentence: None,
+            username: None,
+            origin: Some(Origin {
+                account: "a@b.example".to_owned(),
+                folder: "INBOX".to_owned(),
+                uid_validity: 7,
+                uid,
+            }),
+            date: Some(date),
+            message_id: None,
+            from: None,
+            proof: None,
+            warnings: Vec::new(),
+            at: date,
+        }
     }
 
     #[test]
@@ -303,8 +369,8 @@ mod tests {
         let mut clients = Clients::default();
         let (one, mut first) = mpsc::channel(8);
         let (two, mut second) = mpsc::channel(8);
-        clients.join(1, Begin::From(cursor(5)), one, false);
-        clients.join(2, Begin::Now, two, false);
+        clients.join(1, Begin::From(cursor(5)), Wanted::Token, one, false);
+        clients.join(2, Begin::Now, Wanted::Token, two, false);
         assert_eq!(clients.looks().len(), 2);
         clients.news(&receipt(5, Event::Already), Whence::Look(1));
         clients.news(&receipt(9, Event::Stored), Whence::Watch);
@@ -334,7 +400,13 @@ mod tests {
         clients.news(&receipt(4, Event::PendingJudgement), Whence::Watch);
         clients.news(&receipt(4, Event::Refused), Whence::Waited);
         let (sender, mut news) = mpsc::channel(8);
-        clients.join(1, Begin::Within(Duration::from_secs(1)), sender, false);
+        clients.join(
+            1,
+            Begin::Within(Duration::from_secs(1)),
+            Wanted::Token,
+            sender,
+            false,
+        );
         clients.looked(1, &cursor(9), true);
         clients.news(&receipt(3, Event::Stored), Whence::Waited);
         assert_eq!(
@@ -352,7 +424,7 @@ mod tests {
         let mut clients = Clients::default();
         clients.news(&trouble(Class::Passing), Whence::Watch);
         let (sender, mut news) = mpsc::channel(8);
-        clients.join(1, Begin::Now, sender, false);
+        clients.join(1, Begin::Now, Wanted::Token, sender, false);
         clients.news(&trouble(Class::Doubtful), Whence::Watch);
         clients.news(&trouble(Class::Doubtful), Whence::Watch);
         let failed = News::Failed {
@@ -365,7 +437,7 @@ mod tests {
         );
         // Who comes later hears what the login says then.
         let (sender, mut news) = mpsc::channel(8);
-        clients.join(2, Begin::Now, sender, false);
+        clients.join(2, Begin::Now, Wanted::Token, sender, false);
         assert_eq!(heard(&mut news), []);
     }
 
@@ -373,7 +445,7 @@ mod tests {
     fn a_login_that_was_tried_before_somebody_came_is_tried_once_more() {
         let mut clients = Clients::default();
         let (sender, mut news) = mpsc::channel(8);
-        clients.join(1, Begin::Now, sender, true);
+        clients.join(1, Begin::Now, Wanted::Token, sender, true);
         assert!(clients.news(&trouble(Class::Login), Whence::Watch));
         assert_eq!(heard(&mut news), []);
         assert!(!clients.news(&trouble(Class::Login), Whence::Watch));
@@ -381,10 +453,54 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_told_to_those_who_asked_for_one_and_they_hear_nothing_of_tokens() {
+        let mut clients = Clients::default();
+        clients.news(&receipt(3, Event::PendingStorage), Whence::Watch);
+        let (one, mut for_tokens) = mpsc::channel(8);
+        let (two, mut for_codes) = mpsc::channel(8);
+        let (three, mut from_later) = mpsc::channel(8);
+        let begin = Begin::Within(Duration::from_secs(1));
+        clients.join(1, begin.clone(), Wanted::Token, one, false);
+        assert!(!clients.seek_codes());
+        clients.join(2, begin, Wanted::Code, two, false);
+        let later = Cursor {
+            taken: "2026-11-24T12:00:00Z".parse().expect("a time"),
+            ..cursor(1)
+        };
+        clients.join(3, Begin::From(later), Wanted::Code, three, false);
+        assert!(clients.seek_codes());
+        // Found by a look back that another made.
+        clients.code(&code(1, Timestamp::UNIX_EPOCH), Whence::Look(1));
+        for look in 1..=3 {
+            clients.looked(look, &cursor(9), true);
+        }
+        clients.news(&receipt(9, Event::Stored), Whence::Watch);
+        clients.code(&code(10, Timestamp::UNIX_EPOCH), Whence::Watch);
+        let told = [
+            receipt(3, Event::PendingStorage),
+            armed(9),
+            receipt(9, Event::Stored),
+        ];
+        assert_eq!(heard(&mut for_tokens), told);
+        let code = code(10, Timestamp::UNIX_EPOCH);
+        let told = [Answer::News(armed(9)), Answer::Code(Box::new(code.clone()))];
+        assert_eq!(answers_of(&mut for_codes), told);
+        let answers = answers_of(&mut from_later);
+        let Some(Answer::Code(refused)) = answers.last() else {
+            panic!("{answers:?}");
+        };
+        assert_eq!(refused.reason.as_deref(), Some("before-cursor"));
+        assert_eq!(refused.code, None);
+        clients.leave(2);
+        clients.leave(3);
+        assert!(!clients.seek_codes());
+    }
+
+    #[test]
     fn who_does_not_read_is_let_go() {
         let mut clients = Clients::default();
         let (sender, _news) = mpsc::channel(1);
-        clients.join(1, Begin::Now, sender, false);
+        clients.join(1, Begin::Now, Wanted::Token, sender, false);
         clients.looked(1, &cursor(1), true);
         clients.news(&receipt(1, Event::Stored), Whence::Watch);
         assert_eq!(clients.count(), 0);

@@ -12,9 +12,9 @@ use super::board::{Board, Standing};
 use super::clients::Clients;
 use super::hooks::Hooks;
 use super::journal::Journal;
-use super::protocol::Begin;
+use super::protocol::{Answer, Begin, Wanted};
 use crate::account::Account;
-use crate::attendant::{self, Attendant, Charge, Start, Told};
+use crate::attendant::{self, Attendant, Charge, Sought, Start, Told};
 use crate::config::Hook;
 use crate::dns::KeySource;
 use crate::imap::condition::{Action, Next, State, Trouble};
@@ -58,8 +58,10 @@ pub(super) enum Ask {
         look: u64,
         /// Where it begins.
         begin: Begin,
-        /// Where it hears the news.
-        news: mpsc::Sender<News>,
+        /// What it hears of.
+        wanted: Wanted,
+        /// Where it hears.
+        answers: mpsc::Sender<Answer>,
     },
     /// One who shared the watch is gone.
     Leave(u64),
@@ -205,6 +207,10 @@ impl Keeper {
             },
             pending: attendant::pending(&self.account, &self.house.ledger),
             temper: Temper::Resident,
+            sought: Sought {
+                tokens: true,
+                codes: self.clients.seek_codes(),
+            },
         });
         self.attendant = Some(attendant);
         if self.clients.count() > 0 {
@@ -256,6 +262,12 @@ impl Keeper {
     fn hear(&mut self, told: Told) {
         match told {
             Told::News(news, whence) => self.news(&news, whence),
+            // Neither the journal nor the hooks nor those who come later hear of it.
+            Told::Code(receipt, whence) => {
+                let before = self.clients.count();
+                self.clients.code(&receipt, whence);
+                self.count_again(before);
+            }
             Told::Looked { look, cursor } => self.clients.looked(look, &cursor, self.idle),
             Told::Moved(cursor) => self.moved(cursor),
         }
@@ -284,9 +296,12 @@ impl Keeper {
         self.count_again(before);
     }
 
-    /// Tells the watch whether somebody waits, where that changed.
+    /// Tells the watch whether somebody waits, and whether for a code, where that changed.
     fn count_again(&self, before: usize) {
         let now = self.clients.count();
+        if let Some(attendant) = &self.attendant {
+            attendant.seek_codes(self.clients.seek_codes());
+        }
         if (before > 0) != (now > 0) {
             self.order(Order::Attended(now > 0));
         }
@@ -332,19 +347,26 @@ impl Keeper {
                 }
                 self.order(Order::LogIn);
             }
-            Ask::Join { look, begin, news } => {
+            Ask::Join {
+                look,
+                begin,
+                wanted,
+                answers,
+            } => {
                 let before = self.clients.count();
                 let state = self.condition().state;
                 if state == State::LoginRefused {
                     self.order(Order::LogIn);
                 }
+                let is_connecting = state == State::Connecting;
+                self.clients
+                    .join(look, begin.clone(), wanted, answers, is_connecting);
+                // What is looked for is known before what it is looked for in.
+                self.count_again(before);
                 self.look(look, &begin);
                 if let (Begin::Within(_), Some(attendant)) = (&begin, &self.attendant) {
                     attendant.hurry();
                 }
-                let is_connecting = state == State::Connecting;
-                self.clients.join(look, begin, news, is_connecting);
-                self.count_again(before);
             }
             Ask::Leave(look) => {
                 let before = self.clients.count();

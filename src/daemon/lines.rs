@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Longest line, in octets. The longest that is meant holds some header fields of a mail, of 1 KB each.
 const LONGEST: usize = 64 * 1024;
@@ -22,7 +23,8 @@ const CHUNK: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Incoming<R> {
     stream: R,
-    buffer: Vec<u8>,
+    /// Wiped as it is read: a line may hold a verification code.
+    buffer: Zeroizing<Vec<u8>>,
     /// When the rest of the line in the buffer must have come.
     until: Option<Instant>,
 }
@@ -31,7 +33,7 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
     pub(crate) fn new(stream: R) -> Self {
         Self {
             stream,
-            buffer: Vec::new(),
+            buffer: Zeroizing::default(),
             until: None,
         }
     }
@@ -41,6 +43,7 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
         loop {
             if let Some(end) = self.buffer.iter().position(|&octet| octet == b'\n') {
                 let value = serde_json::from_slice(&self.buffer[..end]);
+                self.buffer[..=end].zeroize();
                 self.buffer.drain(..=end);
                 self.until = None;
                 return Ok(Some(value?));
@@ -48,8 +51,8 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
             if self.buffer.len() > LONGEST {
                 return Err(io::Error::other("a line is too long"));
             }
-            let mut chunk = [0; CHUNK];
-            let read = self.stream.read(&mut chunk);
+            let mut chunk = Zeroizing::new([0; CHUNK]);
+            let read = self.stream.read(chunk.as_mut_slice());
             let size = if self.buffer.is_empty() {
                 read.await?
             } else {
@@ -80,7 +83,7 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
 
     /// Writes one; an error where the other side does not read it.
     pub(crate) async fn send<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
+        let mut line = Zeroizing::new(serde_json::to_vec(value)?);
         line.push(b'\n');
         timeout(PATIENCE, async {
             self.0.write_all(&line).await?;

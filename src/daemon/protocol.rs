@@ -1,4 +1,5 @@
-//! What is said over the daemon's socket: one JSON value a line, typed and versioned. Never a token.
+//! What is said over the daemon's socket: one JSON value a line, typed and versioned. Never a token; a verification code
+//! to those alone who asked for one.
 //!
 //! The daemon speaks first, with a [`Greeting`]. The client answers with an [`Opening`], which holds its one
 //! request, and the daemon with [`Answer`]s. After [`Request::Watch`] the client may send [`Prompt`]s until it goes
@@ -12,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::attendant::Start;
 use crate::imap::{Condition, Cursor};
 use crate::intake::Step;
+use crate::mail::{CodeMail, Kind as _, Rules, TokenMail};
 use crate::news::News;
+use crate::receipt::CodeReceipt;
 
 /// The version of everything below. Raise it with every change that the other side would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The daemon's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +59,36 @@ pub enum Request {
         account: String,
         /// Where to begin.
         begin: Begin,
+        /// What to hear of; of tokens where nothing is said.
+        #[serde(default)]
+        wanted: Wanted,
     },
     /// To know how each account is doing.
     Status,
     /// That the configuration is read again.
     Reload,
+}
+
+/// What one who shares a watch hears of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// Tokens: what became of each mail, and never a code.
+    #[default]
+    Token,
+    /// Verification codes: mails are looked at for them only while somebody asks. Never a word of tokens.
+    Code,
+}
+
+impl Wanted {
+    /// The kind of mail that is wanted.
+    #[must_use]
+    pub fn rules(self) -> &'static Rules {
+        match self {
+            Self::Token => TokenMail::RULES,
+            Self::Code => CodeMail::RULES,
+        }
+    }
 }
 
 /// Where a wait begins.
@@ -103,6 +131,8 @@ pub enum Prompt {
 pub enum Answer {
     /// To [`Request::Watch`], any number of times.
     News(News),
+    /// To [`Request::Watch`] for codes, any number of times: the only place where a code is said.
+    Code(Box<CodeReceipt>),
     /// To [`Prompt::Standing`].
     Standing(Step),
     /// To [`Request::Status`], once for each account.
@@ -166,7 +196,7 @@ pub fn mismatch(daemon: u32, version: &str, program: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Begin, Opening, Request, VERSION, mismatch};
+    use super::{Answer, Begin, Opening, Request, VERSION, Wanted, mismatch};
     use crate::imap::Class;
     use crate::news::News;
     use std::time::Duration;
@@ -178,17 +208,26 @@ mod tests {
             request: Request::Watch {
                 account: "a@b.example".to_owned(),
                 begin: Begin::Within(Duration::from_mins(10)),
+                wanted: Wanted::Code,
             },
         };
         let line = serde_json::to_string(&opening).expect("JSON");
         assert_eq!(
             line,
-            r#"{"protocol":1,"request":{"watch":{"account":"a@b.example","begin":{"within":{"secs":600,"nanos":0}}}}}"#
+            r#"{"protocol":2,"request":{"watch":{"account":"a@b.example","begin":{"within":{"secs":600,"nanos":0}},"wanted":"code"}}}"#
         );
         assert_eq!(
             serde_json::from_str::<Opening>(&line).expect("read"),
             opening
         );
+        let unsaid = line.replace(r#","wanted":"code""#, "");
+        let Request::Watch { wanted, .. } = serde_json::from_str::<Opening>(&unsaid)
+            .expect("read")
+            .request
+        else {
+            panic!("{unsaid}");
+        };
+        assert_eq!(wanted, Wanted::Token);
         let answer = Answer::News(News::Failed {
             class: Class::Login,
             sentence: "no".to_owned(),

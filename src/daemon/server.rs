@@ -14,7 +14,7 @@ use super::keeper::{Ask, Health};
 use super::lines::{Incoming, Outgoing};
 use super::protocol::{
     Account, Answer, Begin, Configuration, Greeting, Opening, Prompt, Request, Settled, Stored,
-    VERSION, mismatch,
+    VERSION, Wanted, mismatch,
 };
 use super::socket::Listener;
 use crate::ledger::{Entry, Ledger, List, Record, State};
@@ -120,13 +120,17 @@ async fn attend<S: AsyncRead + AsyncWrite>(stream: S, hub: &Hub) -> io::Result<(
             };
             outgoing.send(&answer).await
         }
-        Request::Watch { account, begin } => {
+        Request::Watch {
+            account,
+            begin,
+            wanted,
+        } => {
             let Some(keeper) = hub.keeper(&account) else {
                 let sentence = format!("the daemon does not attend {account}");
                 return outgoing.send(&Answer::Refused(sentence)).await;
             };
             let look = hub.looks.fetch_add(1, Ordering::Relaxed);
-            let watched = watch(&mut incoming, &mut outgoing, &keeper, look, begin).await;
+            let watched = watch(&mut incoming, &mut outgoing, &keeper, (look, begin, wanted)).await;
             let _ = keeper.send(Ask::Leave(look)).await;
             watched
         }
@@ -137,15 +141,20 @@ async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     incoming: &mut Incoming<R>,
     outgoing: &mut Outgoing<W>,
     keeper: &mpsc::Sender<Ask>,
-    look: u64,
-    begin: Begin,
+    (look, begin, wanted): (u64, Begin, Wanted),
 ) -> io::Result<()> {
-    let (news, mut heard) = mpsc::channel(BEHIND);
-    let _ = keeper.send(Ask::Join { look, begin, news }).await;
+    let (answers, mut heard) = mpsc::channel(BEHIND);
+    let join = Ask::Join {
+        look,
+        begin,
+        wanted,
+        answers,
+    };
+    let _ = keeper.send(join).await;
     loop {
         tokio::select! {
-            news = heard.recv() => match news {
-                Some(news) => outgoing.send(&Answer::News(news)).await?,
+            answer = heard.recv() => match answer {
+                Some(answer) => outgoing.send(&answer).await?,
                 None => return Ok(()),
             },
             prompt = incoming.next::<Prompt>() => match prompt? {

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::guard::{Allowance, LINE};
 use super::idle::Idling;
 use super::session::{COMMAND, Command, Session, Wire};
+use crate::ledger::Origin;
 
 /// Octets of a mail that are fetched at first. A token mail has some thousand.
 const FIRST: usize = 64 * 1024;
@@ -72,6 +73,19 @@ pub struct Message {
     pub uid: u32,
     /// Its octets, at most [`MOST`].
     pub raw: Zeroizing<Vec<u8>>,
+}
+
+impl Message {
+    /// Where it lies, in the account with this address.
+    #[must_use]
+    pub fn origin(&self, account: &str) -> Origin {
+        Origin {
+            account: account.to_owned(),
+            folder: self.folder.clone(),
+            uid_validity: self.uid_validity,
+            uid: self.uid,
+        }
+    }
 }
 
 /// Tells from the fields From and Subject whether a mail is worth fetching.

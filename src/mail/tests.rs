@@ -291,3 +291,64 @@ fn the_first_check_that_fails_gives_the_reason() {
         assert_eq!(reason(&raw), Some(expected));
     }
 }
+
+/// A mail whose text is this, judged for a code.
+fn code_verdict(subject: &str, text: &str) -> Verdict<CodeMail> {
+    let raw = String::from_utf8(mail("Content-Type: text/plain; charset=utf-8\r\n", text));
+    let raw = raw
+        .expect("UTF-8")
+        .replace("Your new Salesforce security token", subject);
+    // The mail is of nine o'clock.
+    let now = "2026-11-24T09:14:00Z".parse().expect("a time");
+    judge_code(raw.as_bytes(), &policy(), &Unasked, now).verdict
+}
+
+#[test]
+fn six_labelled_digits_are_a_code_only_beside_a_second_witness() {
+    let known = "Verify your identity in Salesforce";
+    for (subject, text, is_code) in [
+        ("Hello", "Number: 123456", false),
+        ("Hello", "123456", false),
+        ("Hello", "Verification Code: 123456", true),
+        (known, "Number: 123456", true),
+        (known, "123456", false),
+        ("Hello", "User: me@acme.example\r\nNumber: 123456", true),
+        ("Hello", "Number: 123456\r\nUser: me@acme.example", false),
+    ] {
+        let verdict = code_verdict(subject, &format!("{text}\r\n"));
+        let found = matches!(&verdict, Verdict::Accepted(mail) if mail.code.expose() == "123456");
+        assert_eq!(found, is_code, "{subject}: {text}: {verdict:?}");
+        assert!(
+            is_code || matches!(verdict, Verdict::NoClaim(_)),
+            "{verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn a_username_below_a_known_label_counts_before_others_and_wherever_it_stands() {
+    let username = |text: &str| match code_verdict("Hello", text) {
+        Verdict::Accepted(mail) => mail.username,
+        other => panic!("{other:?}"),
+    };
+    let text =
+        "Contact: it@acme.example\r\nVerification Code: 123456\r\nUsername: me@acme.example\r\n";
+    assert_eq!(username(text).as_deref(), Some("me@acme.example"));
+    let text = "User: me@acme.example\r\nVerification Code: 123456\r\nContact: it@acme.example\r\n";
+    assert_eq!(username(text).as_deref(), Some("me@acme.example"));
+    assert_eq!(username("Verification Code: 123456\r\n"), None);
+}
+
+#[test]
+fn many_usernames_and_numbers_are_read_in_linear_time() {
+    let usernames = (0..15_000).map(|number| format!("User: u{number}@acme.example\r\n"));
+    let codes = (100_000..115_000).map(|number| format!("Verification Code: {number}\r\n"));
+    let text: String = usernames.chain(codes).collect();
+    let begin = std::time::Instant::now();
+    let verdict = code_verdict("Hello", &text);
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    assert!(
+        matches!(verdict, Verdict::Refused(Refusal::Conversation(_))),
+        "{verdict:?}"
+    );
+}

@@ -3,7 +3,7 @@
 use crate::config::{self, NoAccount};
 use crate::imap::{Class, Cursor};
 use crate::intake::Obstacle;
-use crate::receipt::Receipt;
+use crate::receipt::{CodeReceipt, Receipt};
 use crate::{dns, keychain};
 
 /// What a person can check when no mail came.
@@ -72,12 +72,15 @@ pub enum Error {
     /// A token mail came, and cannot be judged or stored yet. It is kept in mind, and tried again by the next call.
     #[error("a token mail came and waits: {}", .0.sentence.as_deref().unwrap_or_default())]
     Pending(Box<Receipt>),
-    /// A token mail was being judged when the deadline came.
+    /// A mail with a token or code was being judged when the deadline came.
     #[error(
-        "a token mail came, and DNS did not say before the deadline whose key signed it. Check the network, or \
+        "a {value} mail came, and DNS did not say before the deadline whose key signed it. Check the network, or \
          `resolver` in the configuration"
     )]
-    Judging,
+    Judging {
+        /// `token` or `code`.
+        value: &'static str,
+    },
     /// A token was being stored when the deadline came.
     #[error(
         "a token came, and the keychain ({store}) did not answer before the deadline. Look whether it waits for you \
@@ -87,6 +90,25 @@ pub enum Error {
         /// The keychain's name.
         store: String,
     },
+    /// The watch was sound, and no verification code came before the deadline.
+    #[error(
+        "no mail with a verification code{} before the deadline. Salesforce sends none where it knows the browser, and \
+         asks for another proof where the user has an authenticator app or a security key",
+        .username.as_ref().map(|username| format!(" for {username}")).unwrap_or_default()
+    )]
+    NoCode {
+        /// Whose was waited for; `None` is anybody's.
+        username: Option<String>,
+    },
+    /// A mail with a code came and was refused, and no other came before the deadline.
+    #[error(
+        "no code before the deadline but one that was refused: {} ({})",
+        .0.sentence.as_deref().unwrap_or_default(), .0.reason.as_deref().unwrap_or_default()
+    )]
+    CodeRefused(Box<CodeReceipt>),
+    /// A mail with a code came, and cannot be judged yet.
+    #[error("a mail with a code came and waits: {}", .0.sentence.as_deref().unwrap_or_default())]
+    CodePending(Box<CodeReceipt>),
     /// The keychain does not do its work.
     #[error(transparent)]
     Keychain(#[from] keychain::Error),

@@ -26,6 +26,7 @@
 //!
 //! It needs a tokio runtime with time and I/O. All waits are bounded by the time they are given.
 
+mod codes;
 mod error;
 mod found;
 mod source;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Config};
+use crate::daemon::protocol::Wanted;
 use crate::dns::{self, KeySource};
 use crate::intake::Intake;
 use crate::keychain::{Keychain, TOKEN_SERVICE};
@@ -128,6 +130,15 @@ impl Pairing {
 
     /// Begins to watch, from where `begin` says. It returns before the mailbox is connected.
     pub async fn watch(&self, begin: Begin) -> Result<Wait, Error> {
+        self.watch_for(Wanted::Token, begin).await
+    }
+
+    /// The same for a verification code: see [`Wait::code`]. Neither keychain nor ledger is touched.
+    pub async fn watch_for_code(&self, begin: Begin) -> Result<Wait, Error> {
+        self.watch_for(Wanted::Code, begin).await
+    }
+
+    async fn watch_for(&self, what: Wanted, begin: Begin) -> Result<Wait, Error> {
         let of_cursor = match &begin {
             Begin::From(cursor) => Some(cursor.account.as_str()),
             Begin::Within(_) | Begin::Now => None,
@@ -145,7 +156,7 @@ impl Pairing {
                     folder: account.folder.clone(),
                 })
             }
-            begin => Wait::start(self.clone(), account, begin).await,
+            begin => Wait::start(self.clone(), account, begin, what).await,
         }
     }
 

@@ -8,13 +8,14 @@ use tokio::time::timeout;
 
 use super::{Alone, Begin, Error, Pairing};
 use crate::account::Account;
-use crate::attendant::{self, Attendant, Charge, Told};
+use crate::attendant::{self, Attendant, Charge, Sought, Told};
 use crate::config;
-use crate::daemon::protocol::{Answer, Configuration, Prompt, Request};
+use crate::daemon::protocol::{Answer, Configuration, Prompt, Request, Wanted};
 use crate::daemon::{Client, client};
 use crate::imap::{Order, Temper};
 use crate::intake::{Intake, Step};
 use crate::news::News;
+use crate::receipt::CodeReceipt;
 
 /// How long the daemon may take to say what it is doing: the deadline has come by then.
 const STANDING: Duration = Duration::from_millis(500);
@@ -25,6 +26,15 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// The number of every search of a watch of our own: nobody else asks for one.
 const OURS: u64 = 0;
+
+/// What comes from there.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// News of the watch, and of mails with tokens where those are wanted.
+    News(News),
+    /// What became of a mail with a verification code, where those are wanted.
+    Code(Box<CodeReceipt>),
+}
 
 /// Where news comes from.
 #[derive(Debug)]
@@ -37,6 +47,7 @@ pub(super) enum Source {
         intake: Arc<Intake>,
         /// The server announces new mail by itself.
         idle: bool,
+        begin: Begin,
     },
 }
 
@@ -49,7 +60,7 @@ pub(super) struct Shared {
     /// A search is to be asked for.
     is_to_search: bool,
     /// News that came before the answer to something else.
-    early: VecDeque<News>,
+    early: VecDeque<Piece>,
 }
 
 impl Source {
@@ -59,8 +70,9 @@ impl Source {
         pairing: &Pairing,
         account: &Arc<Account>,
         begin: &Begin,
+        wanted: Wanted,
     ) -> Result<(Self, Option<Alone>), Error> {
-        match daemon(pairing, account, begin).await {
+        match daemon(pairing, account, begin, wanted).await {
             Ok(client) => {
                 let shared = Shared {
                     client,
@@ -70,7 +82,7 @@ impl Source {
                 };
                 Ok((Self::Daemon(Box::new(shared)), None))
             }
-            Err(alone) => Ok((Self::own(pairing, account, begin)?, alone)),
+            Err(alone) => Ok((Self::own(pairing, account, begin, wanted)?, alone)),
         }
     }
 
@@ -79,12 +91,15 @@ impl Source {
         pairing: &Pairing,
         account: &Arc<Account>,
         begin: &Begin,
+        wanted: Wanted,
     ) -> Result<Self, Error> {
         let intake = Arc::new(pairing.intake()?);
         let pending = match begin {
-            Begin::Within(_) => attendant::pending(account, pairing.ledger()),
+            Begin::Within(_) if wanted == Wanted::Token => {
+                attendant::pending(account, pairing.ledger())
+            }
             // Who takes a cursor asks for what comes after it.
-            Begin::From(_) | Begin::Now => Vec::new(),
+            Begin::Within(_) | Begin::From(_) | Begin::Now => Vec::new(),
         };
         let attendant = Attendant::start(Charge {
             account: Arc::clone(account),
@@ -93,11 +108,17 @@ impl Source {
             start: begin.start(),
             pending,
             temper: Temper::Waiting,
+            // Who asks for a code touches neither keychain nor ledger: a token that comes meanwhile is found later.
+            sought: Sought {
+                tokens: wanted == Wanted::Token,
+                codes: wanted == Wanted::Code,
+            },
         });
         Ok(Self::Own {
             attendant,
             intake,
             idle: false,
+            begin: begin.clone(),
         })
     }
 
@@ -109,22 +130,28 @@ impl Source {
     /// The next piece of news; `None` when the source broke off. Dropping the future loses nothing.
     ///
     /// A search that was asked for is done when [`News::Armed`] is told: everything it found was told before.
-    pub(super) async fn next(&mut self) -> Option<News> {
+    pub(super) async fn next(&mut self) -> Option<Piece> {
         match self {
             Self::Daemon(shared) => shared.next().await,
             Self::Own {
-                attendant, idle, ..
+                attendant,
+                idle,
+                begin,
+                ..
             } => loop {
                 match attendant.next().await? {
                     Told::News(news, _) => {
                         if let News::Armed { idle: does, .. } = &news {
                             *idle = *does;
                         }
-                        return Some(news);
+                        return Some(Piece::News(news));
+                    }
+                    Told::Code(receipt, _) => {
+                        return Some(Piece::Code(Box::new(receipt.for_one_from(begin))));
                     }
                     Told::Looked { cursor, .. } => {
                         let idle = *idle;
-                        return Some(News::Armed { cursor, idle });
+                        return Some(Piece::News(News::Armed { cursor, idle }));
                     }
                     Told::Moved(_) => {}
                 }
@@ -160,9 +187,9 @@ impl Source {
 }
 
 impl Shared {
-    async fn next(&mut self) -> Option<News> {
-        if let Some(news) = self.early.pop_front() {
-            return Some(news);
+    async fn next(&mut self) -> Option<Piece> {
+        if let Some(piece) = self.early.pop_front() {
+            return Some(piece);
         }
         loop {
             if self.is_to_search {
@@ -171,7 +198,8 @@ impl Shared {
                 self.is_to_search = false;
             }
             match timeout(SILENCE, self.client.next()).await {
-                Ok(Some(Answer::News(news))) => return Some(news),
+                Ok(Some(Answer::News(news))) => return Some(Piece::News(news)),
+                Ok(Some(Answer::Code(receipt))) => return Some(Piece::Code(receipt)),
                 Ok(Some(Answer::Standing(_))) => self.is_asked = false,
                 Err(_) if !self.is_asked => {
                     self.client.prompt(Prompt::Standing).await.ok()?;
@@ -188,7 +216,8 @@ impl Shared {
         loop {
             match self.client.next().await? {
                 Answer::Standing(step) => return Some(step),
-                Answer::News(news) => self.early.push_back(news),
+                Answer::News(news) => self.early.push_back(Piece::News(news)),
+                Answer::Code(receipt) => self.early.push_back(Piece::Code(receipt)),
                 Answer::Account(_) | Answer::Done | Answer::Refused(_) => return None,
             }
         }
@@ -200,6 +229,7 @@ async fn daemon(
     pairing: &Pairing,
     account: &Account,
     begin: &Begin,
+    wanted: Wanted,
 ) -> Result<Client, Option<Alone>> {
     let because = |why: String| Some(Alone::Because(why));
     if pairing.has_own_keys() {
@@ -229,6 +259,7 @@ async fn daemon(
     let request = Request::Watch {
         account: account.address.clone(),
         begin: begin.clone(),
+        wanted,
     };
     let asked = client.request(request).await;
     asked.map_err(|error| because(error.to_string()))?;

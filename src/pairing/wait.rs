@@ -1,4 +1,4 @@
-//! A wait for a token: what is heard, and when it is over.
+//! A wait for a token or a verification code: what is heard, and when it is over.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,15 +8,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout_at};
 
+use super::codes::Codes;
 use super::found::Found;
-use super::source::Source;
+use super::source::{Piece, Source};
 use super::{Begin, Error, Pairing};
 use crate::account::Account;
+use crate::daemon::protocol::Wanted;
 use crate::imap::Cursor;
 use crate::intake::Step;
 use crate::ledger::Origin;
 use crate::news::News;
-use crate::receipt::{Event, Receipt};
+use crate::receipt::{CodeReceipt, Event, Receipt};
 
 /// Longest that a token which is stored is held back to see whether a newer one is there already.
 const ONCE_MORE: Duration = Duration::from_secs(2);
@@ -48,6 +50,10 @@ pub enum Heard {
     Searched,
     /// The answer: the token waited for is stored, and was read back.
     Token(Box<Answer>),
+    /// What became of a mail with a verification code that is not the answer; without its code.
+    OtherCode(Box<CodeReceipt>),
+    /// The answer, where a code is waited for. It is kept nowhere else.
+    Code(Box<CodeReceipt>),
 }
 
 /// Why the daemon is not asked, where there is one.
@@ -91,7 +97,7 @@ impl Answer {
     }
 }
 
-/// A wait for the token of one username, or of any, at one account.
+/// A wait for the token of one username, or of any, at one account; or for a verification code.
 ///
 /// Dropped, it leaves nothing behind; [`Wait::stop`] also says goodbye to the mail server. A token that is being
 /// stored then is stored by the daemon, or found again by the next call.
@@ -102,9 +108,11 @@ pub struct Wait {
     source: Source,
     /// Kept for a watch of our own, should the daemon go away.
     begin: Begin,
+    wanted: Wanted,
     /// What was heard and not told yet.
     heard: VecDeque<Heard>,
     found: Found,
+    codes: Codes,
     /// Until when the answer is held back.
     held_until: Option<Instant>,
     /// A search was asked for, and is not done yet.
@@ -127,15 +135,18 @@ impl Wait {
         pairing: Pairing,
         account: Arc<Account>,
         begin: Begin,
+        wanted: Wanted,
     ) -> Result<Self, Error> {
-        let (source, alone) = Source::find(&pairing, &account, &begin).await?;
+        let (source, alone) = Source::find(&pairing, &account, &begin, wanted).await?;
         Ok(Self {
             pairing,
             account,
             source,
             begin,
+            wanted,
             heard: alone.map(Heard::Alone).into_iter().collect(),
             found: Found::default(),
+            codes: Codes::default(),
             held_until: None,
             is_searching: false,
             is_sound: false,
@@ -154,7 +165,7 @@ impl Wait {
 
     /// The next thing heard; `None` where nothing was until then. Dropping the future loses nothing.
     ///
-    /// A token that was stored is held back while the mailbox is searched once more, 2 s at most and not beyond
+    /// A token that was stored, or a code, is held back while the mailbox is searched once more, 2 s at most and not beyond
     /// `until`: where two resets lie close together, the answer is the newer one's.
     pub async fn next(&mut self, until: Instant) -> Result<Option<Heard>, Error> {
         loop {
@@ -166,9 +177,10 @@ impl Wait {
             }
             let until = self.held_until.map_or(until, |held| held.min(until));
             match timeout_at(until, self.source.next()).await {
-                Ok(Some(news)) => self.hear(news),
+                Ok(Some(Piece::News(news))) => self.hear(news),
+                Ok(Some(Piece::Code(receipt))) => self.take_code(*receipt),
                 Ok(None) => self.go_on_alone()?,
-                Err(_) if self.found.has_answer() => self.answer(),
+                Err(_) if self.has_answer() => self.answer(),
                 Err(_) => return Ok(None),
             }
         }
@@ -199,6 +211,19 @@ impl Wait {
         }
     }
 
+    /// Waits for the verification code, where [`Pairing::watch_for_code`] began. Dropping the future loses nothing, and
+    /// after an error it can be waited on.
+    pub async fn code(&mut self, within: Duration) -> Result<CodeReceipt, Error> {
+        let until = Instant::now() + within;
+        loop {
+            match self.next(until).await? {
+                Some(Heard::Code(receipt)) => return Ok(*receipt),
+                Some(_) => {}
+                None => return Err(self.why_none().await),
+            }
+        }
+    }
+
     /// Searches without waiting for the server; [`Heard::Searched`] says when that is done, or [`Heard::Armed`] where
     /// the connection was made anew for it.
     pub fn search_now(&mut self) {
@@ -208,14 +233,22 @@ impl Wait {
 
     /// Why nothing came in time.
     pub async fn why_none(&mut self) -> Error {
-        match self.source.step().await {
-            Step::Idle => {}
-            Step::Judging => return Error::Judging,
-            Step::Storing => {
+        match (self.source.step().await, self.wanted) {
+            (Step::Judging, wanted) => {
+                return Error::Judging {
+                    value: wanted.rules().words().value,
+                };
+            }
+            (Step::Storing, Wanted::Token) => {
                 return Error::Storing {
                     store: self.pairing.keychain().name(),
                 };
             }
+            // What the daemon stores is no code.
+            (Step::Idle, _) | (Step::Storing, Wanted::Code) => {}
+        }
+        if let Some(receipt) = self.codes.pending() {
+            return Error::CodePending(receipt);
         }
         if let Some(receipt) = self.pending.first() {
             return Error::Pending(Box::new(receipt.clone()));
@@ -229,11 +262,14 @@ impl Wait {
                     .unwrap_or_else(|| "connecting took too long".to_owned()),
             };
         }
-        match &self.refused {
-            Some(receipt) => Error::Refused(receipt.clone()),
-            None => Error::NoToken {
-                username: self.pairing.username().map(str::to_owned),
-            },
+        let username = self.pairing.username().map(str::to_owned);
+        match (&self.refused, self.wanted) {
+            (Some(receipt), _) => Error::Refused(receipt.clone()),
+            (None, Wanted::Token) => Error::NoToken { username },
+            (None, Wanted::Code) => {
+                let refused = self.codes.refused();
+                refused.map_or(Error::NoCode { username }, Error::CodeRefused)
+            }
         }
     }
 
@@ -250,7 +286,7 @@ impl Wait {
         self.heard.push_back(Heard::Alone(Alone::WentAway));
         self.is_sound = false;
         self.is_searching = false;
-        self.source = Source::own(&self.pairing, &self.account, &self.begin)?;
+        self.source = Source::own(&self.pairing, &self.account, &self.begin, self.wanted)?;
         Ok(())
     }
 
@@ -295,7 +331,7 @@ impl Wait {
         }
         if !(was_asked_for && was_sound) {
             self.heard.push_back(Heard::Armed { cursor, idle });
-        } else if !self.found.has_answer() {
+        } else if !self.has_answer() {
             self.heard.push_back(Heard::Searched);
         }
         self.answer();
@@ -321,7 +357,23 @@ impl Wait {
         };
         let told = told.map(|receipt| Heard::Receipt(Box::new(receipt)));
         self.heard.extend(told);
-        if self.found.has_answer() && self.held_until.is_none() {
+        self.hold_answer();
+    }
+
+    fn take_code(&mut self, receipt: CodeReceipt) {
+        let told = self.codes.take(receipt, self.pairing.username());
+        let told = told.map(|receipt| Heard::OtherCode(Box::new(receipt)));
+        self.heard.extend(told);
+        self.hold_answer();
+    }
+
+    fn has_answer(&self) -> bool {
+        self.found.has_answer() || self.codes.has_answer()
+    }
+
+    /// Looks whether there is a newer one, where there is an answer.
+    fn hold_answer(&mut self) {
+        if self.has_answer() && self.held_until.is_none() {
             self.held_until = Some(Instant::now() + ONCE_MORE);
             // A watch that is not armed yet is still looking, and says when it is.
             if self.is_sound {
@@ -333,6 +385,8 @@ impl Wait {
     /// Gives the answer, where there is one.
     fn answer(&mut self) {
         self.held_until = None;
+        let code = self.codes.give().map(Box::new).map(Heard::Code);
+        self.heard.extend(code);
         if let Some((receipt, others)) = self.found.give() {
             self.heard.push_back(Heard::Token(Box::new(Answer {
                 receipt,

@@ -1,4 +1,4 @@
-//! The mail everything is about, as Salesforce writes it, and mail that is something else.
+//! The mail everything is about, as Salesforce writes it, its sibling with a code, and mail that is something else.
 
 use super::signer::Signer;
 use jiff::Timestamp;
@@ -45,6 +45,26 @@ impl TokenMail {
              詳細は、Salesforce ヘルプを参照してください。\n"
         );
         Self::new(username, "Salesforce の新しいセキュリティトークン", body)
+    }
+
+    /// The English mail with a verification code, which names the username or nobody.
+    pub fn with_code(username: Option<&str>, code: &str) -> Self {
+        let whose = username.map_or_else(String::new, |username| format!("Username: {username}\n"));
+        let body = format!(
+            "Somebody logged in to Salesforce with your username from a place that we do not know.\n\
+             \n\
+             Browser: Chrome\n\
+             Operating System: Linux\n\
+             {whose}\
+             \n\
+             To finish the login, enter this code in Salesforce.\n\
+             \n\
+             Verification Code: {code}\n\
+             \n\
+             If it was not you, tell your administrator.\n"
+        );
+        let subject = "Verify your identity in Salesforce";
+        Self::new(username.unwrap_or_default(), subject, body).from("noreply@salesforce.com")
     }
 
     fn new(username: &str, subject: &str, body: String) -> Self {

@@ -51,6 +51,14 @@ pub struct Rules {
     pub(super) yields_to: &'static [&'static Rules],
 }
 
+impl Rules {
+    /// How the kind is spoken of.
+    #[must_use]
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+}
+
 /// How a kind is spoken of.
 #[derive(Debug)]
 pub struct Words {

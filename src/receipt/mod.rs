@@ -1,5 +1,7 @@
 //! What became of a mail, in a form that can be passed on: printed, sent over the socket, told to hooks. Never the
-//! token.
+//! token. What became of a mail with a verification code is another matter: [`CodeReceipt`].
+
+mod code;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::intake::{Fate, Held, Outcome, Refused};
 use crate::ledger::Origin;
 use crate::mail::Proof;
+
+pub use code::{CodeEvent, CodeReceipt};
 
 /// What became of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
