@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use fetch_token::mail::{
-    Answer, Judgement, KeyFile, Keys, Policy, Recipients, TokenMail, UsernameGlobs, Verdict, judge,
+    Answer, CodeMail, Judgement, KeyFile, Keys, Kind, Policy, Recipients, UsernameGlobs, Verdict,
+    Warning, judge, judge_code,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -32,6 +33,11 @@ struct Expected {
     /// The tokens in the mail where there are several, or where the one is not whole.
     #[serde(default)]
     tokens: Vec<String>,
+    /// The code that the mail brings.
+    code: Option<String>,
+    /// The codes in a mail that is not accepted.
+    #[serde(default)]
+    codes: Vec<String>,
     #[serde(default)]
     warnings: Vec<String>,
     policy: Option<Configured>,
@@ -60,6 +66,9 @@ struct Configured {
     domains: Option<Vec<String>>,
     trusted_authserv_id: Option<String>,
 }
+
+/// Where the mails lie that are judged for codes.
+const CODE_KINDS: [&str; 3] = ["code/", "code-refused/", "not-a-code-mail/"];
 
 struct Fixture {
     name: String,
@@ -106,12 +115,29 @@ impl Fixture {
         })
     }
 
-    fn judge<'r>(&self, raw: &'r [u8]) -> Judgement<'r> {
-        let now = self
-            .expected
+    fn now(&self) -> Timestamp {
+        self.expected
             .now
-            .unwrap_or_else(|| NOW.parse().expect("a time"));
-        judge(raw, &self.policy, &self.keys, now)
+            .unwrap_or_else(|| NOW.parse().expect("a time"))
+    }
+
+    fn judge<'r>(&self, raw: &'r [u8]) -> Judgement<'r> {
+        judge(raw, &self.policy, &self.keys, self.now())
+    }
+
+    fn judge_code<'r>(&self, raw: &'r [u8]) -> Judgement<'r, CodeMail> {
+        judge_code(raw, &self.policy, &self.keys, self.now())
+    }
+
+    /// Whether it is a mail to be judged for a code.
+    fn is_about_codes(&self) -> bool {
+        CODE_KINDS.iter().any(|kind| self.is_of(kind))
+    }
+
+    /// The values in the mail, accepted or not.
+    fn values(&self) -> impl Iterator<Item = &String> {
+        let codes = self.expected.code.iter().chain(&self.expected.codes);
+        self.tokens().chain(codes)
     }
 
     fn is_of(&self, kind: &str) -> bool {
@@ -125,23 +151,37 @@ impl Fixture {
 
     /// How the judgement differs from what is expected.
     fn differences(&self) -> Vec<String> {
+        if self.is_about_codes() {
+            let judgement = self.judge_code(&self.raw);
+            let value = match &judgement.verdict {
+                Verdict::Accepted(mail) => Some((mail.code.expose(), &mail.warnings)),
+                _ => None,
+            };
+            self.differences_of(&judgement, self.expected.code.as_ref(), value)
+        } else {
+            let judgement = self.judge(&self.raw);
+            let value = match &judgement.verdict {
+                Verdict::Accepted(mail) => Some((mail.token.expose(), &mail.warnings)),
+                _ => None,
+            };
+            self.differences_of(&judgement, self.expected.token.as_ref(), value)
+        }
+    }
+
+    fn differences_of<K: Kind + std::fmt::Debug>(
+        &self,
+        judgement: &Judgement<K>,
+        value: Option<&String>,
+        accepted: Option<(&str, &Vec<Warning>)>,
+    ) -> Vec<String> {
         let expected = &self.expected;
-        let judgement = self.judge(&self.raw);
         let facts = judgement.facts();
-        let (token, warnings) = match &judgement.verdict {
-            Verdict::Accepted(mail) => (
-                Some(mail.token.expose().to_owned()),
-                mail.warnings
-                    .iter()
-                    .map(|warning| warning.word().to_owned())
-                    .collect(),
-            ),
-            _ => (None, Vec::new()),
-        };
-        let accepted = expected
-            .token
-            .clone()
-            .filter(|_| expected.verdict == "token");
+        let value = value.filter(|_| expected.verdict == K::RULES.words().value);
+        let warnings: Vec<_> = accepted
+            .iter()
+            .flat_map(|(_, warnings)| *warnings)
+            .collect();
+        let warnings: Vec<_> = warnings.iter().map(|warning| warning.word()).collect();
         let sender = Sender {
             from: facts.from.clone(),
             proof: facts
@@ -184,17 +224,16 @@ impl Fixture {
             format!("{:?}", expected.message_id),
             format!("{:?}", facts.message_id),
         );
-        compare("token", format!("{accepted:?}"), format!("{token:?}"));
+        let found = accepted.map(|(value, _)| value);
+        compare("value", format!("{value:?}"), format!("{found:?}"));
         compare(
             "warnings",
             format!("{:?}", expected.warnings),
             format!("{warnings:?}"),
         );
-        if self
-            .tokens()
-            .any(|token| words_about(&judgement).contains(token))
-        {
-            differences.push("a token is in what is printed".to_owned());
+        let words = words_about(judgement);
+        if self.values().any(|value| words.contains(value)) {
+            differences.push("a secret is in what is printed".to_owned());
         }
         if expected.note.is_empty() {
             differences.push("no note".to_owned());
@@ -203,11 +242,11 @@ impl Fixture {
     }
 }
 
-/// Everything that can be printed about a judgement without asking for the token.
-fn words_about(judgement: &Judgement) -> String {
+/// Everything that can be printed about a judgement without asking for its secret.
+fn words_about<K: Kind + std::fmt::Debug>(judgement: &Judgement<K>) -> String {
     let sentence = match &judgement.verdict {
-        Verdict::Refused(refusal) => refusal.sentence::<TokenMail>().to_string(),
-        Verdict::Accepted(mail) => format!("{} {:?}", mail.identity, mail.warnings),
+        Verdict::Refused(refusal) => refusal.sentence::<K>().to_string(),
+        Verdict::Accepted(mail) => format!("{mail:?}"),
         Verdict::Pending(pending) => pending.to_string(),
         Verdict::NoClaim(_) => String::new(),
     };
@@ -324,6 +363,30 @@ fn no_forged_mail_is_accepted_and_every_genuine_one_is() {
     assert!(forged.count() >= 60, "issue 3 asks for 60 forged mails");
 }
 
+/// A mail brings a token or a code, never both, and none is taken for the other.
+#[test]
+fn no_token_mail_is_taken_for_a_mail_with_a_code_nor_the_other_way_round() {
+    let mut wrong = Vec::new();
+    for fixture in fixtures() {
+        let is_token = matches!(fixture.judge(&fixture.raw).verdict, Verdict::Accepted(_));
+        let is_code = matches!(
+            fixture.judge_code(&fixture.raw).verdict,
+            Verdict::Accepted(_)
+        );
+        let expected = &fixture.expected.verdict;
+        let is_expected = match (is_token, is_code) {
+            (false, false) => expected != "token" && expected != "code",
+            (true, false) => expected == "token" || fixture.name == "not-a-code-mail/token-mail",
+            (false, true) => expected == "code",
+            (true, true) => false,
+        };
+        if !is_expected {
+            wrong.push(fixture.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 /// Whatever one octet of a proved mail is changed to, its token is the same or there is none.
 #[test]
 fn a_changed_octet_never_changes_the_token() {
@@ -394,6 +457,14 @@ fn cut_everywhere(fixture: &Fixture) {
         let cut = &raw[..end];
         let judged = panic::catch_unwind(|| judge(cut, &policy, &fixture.keys, now));
         let judgement = judged.unwrap_or_else(|_| panic!("{} cut at {end} panics", fixture.name));
+        if let Verdict::Accepted(mail) = judge_code(cut, &policy, &fixture.keys, now).verdict {
+            assert!(
+                fixture.values().any(|code| code == mail.code.expose()),
+                "{} cut at {end} yields {}",
+                fixture.name,
+                mail.code.expose()
+            );
+        }
         if let Verdict::Accepted(mail) = &judgement.verdict {
             assert!(
                 fixture.tokens().any(|token| token == mail.token.expose()),

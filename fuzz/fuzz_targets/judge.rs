@@ -1,10 +1,10 @@
-//! Any octets as a mail: no panic, and no token without a proof.
+//! Any octets as a mail: no panic, no token and no code without a proof, and never both.
 #![no_main]
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use fetch_token::mail::{Answer, Keys, Policy, Verdict, judge};
+use fetch_token::mail::{Answer, Keys, Policy, Verdict, judge, judge_code};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
@@ -34,5 +34,11 @@ fuzz_target!(|raw: &[u8]| {
         assert!(judgement.facts().proof.is_some());
         assert!((20..=32).contains(&mail.token.expose().len()));
         assert!(!format!("{judgement:?}").contains(mail.token.expose()));
+    }
+    let of_code = judge_code(raw, &Policy::any(), &*KEYS, now);
+    if let Verdict::Accepted(mail) = &of_code.verdict {
+        assert!(of_code.facts().proof.is_some());
+        assert_eq!(mail.code.expose().len(), 6);
+        assert!(!matches!(judgement.verdict, Verdict::Accepted(_)));
     }
 });
