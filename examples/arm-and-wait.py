@@ -26,6 +26,8 @@ def main() -> int:
         news = json.loads(line)
         if news["event"] in ("stored", "already") and news["username"] == username:
             print(f"the token of {username} of {news['date']} is in the {news['store']}")
+            if news["others"] > 0:
+                print(f"it was reset more than once: {news['others']} other mails")
     return waited.returncode
 
 

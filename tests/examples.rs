@@ -55,6 +55,61 @@ fn arm_and_wait_in_python_with_a_daemon_and_without() {
 }
 
 #[test]
+fn a_tool_run_in_shell_with_a_daemon_and_without() {
+    for with_daemon in [false, true] {
+        let stage = Stage::new();
+        let daemon = with_daemon.then(|| Daemon::start(&stage));
+        let (token, reset) = reset(&stage);
+        let arguments = [USERNAME.to_owned()].into_iter().chain(reset);
+        let output = example(&stage, "run-a-tool.sh")
+            .run(arguments)
+            .expect_code(0);
+        assert_eq!(
+            output.stdout(),
+            format!("a program got a token of {} characters\n", token.len())
+        );
+        assert!(!output.transcript().contains(&token));
+        assert_eq!(stage.stored(USERNAME), Some(token));
+        let failing = [USERNAME, "no-such-tool"];
+        let failed = example(&stage, "run-a-tool.sh").run(failing);
+        assert!(failed.expect_code(127).stdout().is_empty());
+        if let Some(daemon) = daemon {
+            daemon.stop();
+        }
+    }
+}
+
+#[test]
+fn the_rust_library_with_a_daemon_and_without() {
+    let program = lab::rust_example("pairing");
+    for with_daemon in [false, true] {
+        let stage = Stage::new();
+        let daemon = with_daemon.then(|| Daemon::start(&stage));
+        let (token, reset) = reset(&stage);
+        let arguments = [USERNAME.to_owned()].into_iter().chain(reset);
+        let program = Program::new(&program).with_keychain(&stage.keychain);
+        let output = program.run(arguments).expect_code(0);
+        let words = format!("the token of {USERNAME} has {} characters", token.len());
+        assert!(
+            output.stdout().starts_with(&words),
+            "{}",
+            output.transcript()
+        );
+        assert!(!output.transcript().contains(&token));
+        assert_eq!(stage.stored(USERNAME), Some(token));
+        let failed = program.run([USERNAME, "false"]).expect_code(1);
+        assert!(
+            failed.stderr().contains("To go on: ftc1-"),
+            "{}",
+            failed.transcript()
+        );
+        if let Some(daemon) = daemon {
+            daemon.stop();
+        }
+    }
+}
+
+#[test]
 fn the_socket_in_python_and_node() {
     let stage = Stage::new();
     let daemon = Daemon::start(&stage);

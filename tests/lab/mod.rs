@@ -14,6 +14,7 @@
 //! * [`Ground`]: many cases side by side on one server, and [`Subject`], how the program is run;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
 //! * [`Daemon`]: `fetch-token daemon` on a stage, armed; [`Resident`], one that is killed and started again;
+//! * [`Talk`]: a client of the daemon's socket, and [`rust_example`], a program of `examples/`, built;
 //! * [`Deliveries`]: what was delivered, and the oracle that judges what became of it;
 //! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
 //! * [`Mta`]: Exim, which takes mail by SMTP and hands it to Dovecot;
@@ -38,6 +39,7 @@ mod deliveries;
 mod disk;
 mod dns;
 mod dovecot;
+mod example;
 mod faults;
 mod front;
 mod ground;
@@ -60,6 +62,7 @@ mod secret_service;
 mod signer;
 mod stage;
 mod subject;
+mod talk;
 
 pub use ca::{Ca, Identity};
 pub use clock::Clock;
@@ -72,6 +75,7 @@ pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
     free_port,
 };
+pub use example::rust_example;
 pub use faults::{Direction, End, Fault, Faults, Place, Plan, THREAD as FAULTS_THREAD, Traffic};
 pub use front::{Conversation, Front};
 pub use ground::{Case, Ground, Way, each_in_parallel};
@@ -93,3 +97,4 @@ pub use secret_service::SecretService;
 pub use signer::{SELECTOR, Signer};
 pub use stage::{SERVICE, Stage, USERNAME, keys};
 pub use subject::{Subject, Watching};
+pub use talk::Talk;
