@@ -19,14 +19,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let pairing = Pairing::open()?.for_username(&username);
     // Before the reset, so that the fastest mail is not missed.
-    let mut armed = pairing.arm(Duration::from_secs(60)).await?;
+    let mut armed = pairing.arm(Duration::from_mins(1)).await?;
     let mut reset = Command::new(command);
     reset.args(arguments);
     let status = tokio::task::spawn_blocking(move || reset.status()).await??;
     if !status.success() {
         return Err(format!("the reset failed ({status}). To go on: {}", armed.cursor()).into());
     }
-    let answer = armed.token(Duration::from_secs(300)).await?;
+    let answer = armed.token(Duration::from_mins(5)).await?;
     let token = answer.token().await?;
     println!(
         "the token of {username} has {} characters and came with {}",

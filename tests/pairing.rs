@@ -137,7 +137,7 @@ impl Site {
     /// One cell: the way brings this mail's token, and says so.
     fn pair(&self, way: Way, when: When) {
         let mail = self.mail(&format!("{way:?}{when:?}"));
-        let said = match way {
+        let words = match way {
             Way::Run => {
                 let run = ["-v", "--json", "run", &mail.username, "--timeout", "50s"];
                 let arguments = run.into_iter().chain(["--"]);
@@ -151,8 +151,8 @@ impl Site {
             Way::ArmAndWait => self.by_a_cursor(&mail, when),
             Way::Socket => self.over_the_socket(&mail, when),
         };
-        assert!(said.contains(&mail.message_id), "{said}");
-        assert!(!said.contains(&mail.token));
+        assert!(words.contains(&mail.message_id), "{words}");
+        assert!(!words.contains(&mail.token));
         let stored = self.stage.stored(&mail.username);
         assert_eq!(stored.as_deref(), Some(mail.token.as_str()));
     }
@@ -186,7 +186,7 @@ impl Site {
                 tool.end();
             }
         }
-        self.said(running)
+        said(running)
     }
 
     fn by_a_cursor(&self, mail: &Mail, when: When) -> String {
@@ -204,7 +204,7 @@ impl Site {
         ];
         if when == When::Before {
             self.deliver(mail);
-            return self.said(self.program().spawn(arguments));
+            return said(self.program().spawn(arguments));
         }
         let running = self.program().spawn(arguments);
         running.stderr_line("Watching INBOX");
@@ -212,7 +212,7 @@ impl Site {
             When::Reconnect => self.deliver_while_cut(mail),
             _ => self.deliver(mail),
         }
-        self.said(running)
+        said(running)
     }
 
     fn over_the_socket(&self, mail: &Mail, when: When) -> String {
@@ -231,15 +231,15 @@ impl Site {
         }
         talk.token(&mail.username).to_string()
     }
+}
 
-    /// What a program said that used the daemon where there is one.
-    fn said(&self, running: Running) -> String {
-        let output = running.wait().expect_code(0);
-        let errors = output.stderr();
-        let is_alone = errors.contains("Not asking the daemon") || errors.contains("went away");
-        assert!(!is_alone, "{}", output.transcript());
-        output.stdout()
-    }
+/// What a program said that used the daemon where there is one.
+fn said(running: Running) -> String {
+    let output = running.wait().expect_code(0);
+    let errors = output.stderr();
+    let is_alone = errors.contains("Not asking the daemon") || errors.contains("went away");
+    assert!(!is_alone, "{}", output.transcript());
+    output.stdout()
 }
 
 /// A reset tool that says when it has started, and ends when it is told.

@@ -389,6 +389,10 @@ mod tests {
             ]
         );
         assert_eq!(heard(&mut second), [armed(10), receipt(10, Event::Stored)]);
+        // It asked for a search, which the other need not know of.
+        clients.looked(2, &cursor(11), true);
+        assert_eq!(heard(&mut first), []);
+        assert_eq!(heard(&mut second), [armed(11)]);
         clients.leave(1);
         assert_eq!((clients.count(), clients.looks().len()), (1, 0));
     }

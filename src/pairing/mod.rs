@@ -12,9 +12,9 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let pairing = Pairing::open()?.for_username("integration@acme.example");
-//! let mut armed = pairing.arm(Duration::from_secs(60)).await?;
+//! let mut armed = pairing.arm(Duration::from_mins(1)).await?;
 //! reset_the_token().await?;
-//! let answer = armed.token(Duration::from_secs(300)).await?;
+//! let answer = armed.token(Duration::from_mins(5)).await?;
 //! if answer.others > 0 {
 //!     eprintln!("the token was reset more than once; this is the newest");
 //! }

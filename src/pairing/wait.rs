@@ -20,8 +20,11 @@ use crate::ledger::Origin;
 use crate::news::News;
 use crate::receipt::{CodeReceipt, Event, Receipt};
 
-/// Longest that a token which is stored is held back to see whether a newer one is there already.
+/// How long a token which is stored is held back to see whether a newer one is there already, while nothing is heard.
 const ONCE_MORE: Duration = Duration::from_secs(2);
+
+/// Longest that it is held back, whatever is heard meanwhile.
+const HELD: Duration = Duration::from_secs(10);
 
 /// What is heard while waiting.
 #[derive(Debug)]
@@ -113,8 +116,8 @@ pub struct Wait {
     heard: VecDeque<Heard>,
     found: Found,
     codes: Codes,
-    /// Until when the answer is held back.
-    held_until: Option<Instant>,
+    /// Until when the answer is held back, and longest.
+    held_until: Option<(Instant, Instant)>,
     /// A search was asked for, and is not done yet.
     is_searching: bool,
     /// The watch works now.
@@ -165,8 +168,9 @@ impl Wait {
 
     /// The next thing heard; `None` where nothing was until then. Dropping the future loses nothing.
     ///
-    /// A token that was stored, or a code, is held back while the mailbox is searched once more, 2 s at most and not beyond
-    /// `until`: where two resets lie close together, the answer is the newer one's.
+    /// A token that was stored, or a code, is held back while the mailbox is searched once more: until that is done, until nothing
+    /// was heard for 2 s, 10 s at most and not beyond `until`. So where two resets lie close together, the answer is
+    /// the newer one's.
     pub async fn next(&mut self, until: Instant) -> Result<Option<Heard>, Error> {
         loop {
             if let Some(heard) = self.heard.pop_front() {
@@ -175,7 +179,7 @@ impl Wait {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            let until = self.held_until.map_or(until, |held| held.min(until));
+            let until = self.held_until.map_or(until, |(held, _)| held.min(until));
             match timeout_at(until, self.source.next()).await {
                 Ok(Some(Piece::News(news))) => self.hear(news),
                 Ok(Some(Piece::Code(receipt))) => self.take_code(*receipt),
@@ -291,6 +295,9 @@ impl Wait {
     }
 
     fn hear(&mut self, news: News) {
+        if let Some((held, longest)) = &mut self.held_until {
+            *held = (*longest).min(Instant::now() + ONCE_MORE);
+        }
         match news {
             News::Armed { cursor, idle } => self.arm(cursor, idle),
             News::Receipt(receipt) => self.take(*receipt),
@@ -374,7 +381,8 @@ impl Wait {
     /// Looks whether there is a newer one, where there is an answer.
     fn hold_answer(&mut self) {
         if self.has_answer() && self.held_until.is_none() {
-            self.held_until = Some(Instant::now() + ONCE_MORE);
+            let now = Instant::now();
+            self.held_until = Some((now + ONCE_MORE, now + HELD));
             // A watch that is not armed yet is still looking, and says when it is.
             if self.is_sound {
                 self.search_now();

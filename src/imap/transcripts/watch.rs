@@ -673,3 +673,19 @@ async fn a_watch_that_nobody_listens_to_says_goodbye() {
     watched.pass(1).await;
     assert_eq!(watched.condition().connections, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_orders_a_search_hears_when_everything_it_found_was_told() {
+    let world = World::new();
+    let watched = world.watch(Temper::Resident, &Start::now(), "");
+    watched.pass(20).await;
+    watched.told();
+    watched.arrive(100);
+    watched.order(Order::Search(7));
+    watched.pass(1).await;
+    assert_eq!(watched.told(), ["20 — mail 100 by Watch", "20 — looked 7"]);
+    // Nothing is there, and it is said once.
+    watched.order(Order::Search(8));
+    watched.pass(1).await;
+    assert_eq!(watched.told(), ["21 — looked 8"]);
+}
