@@ -23,6 +23,8 @@ pub struct Ca {
     pub elsewhere: Identity,
     /// For `localhost`, but its last day was yesterday.
     pub expired: Identity,
+    /// For every `*.salesforce.com` and `*.my.salesforce.com`.
+    pub salesforce: Identity,
 }
 
 impl Ca {
@@ -103,6 +105,11 @@ impl Ca {
             localhost: sign("localhost", "DNS:localhost,IP:127.0.0.1", "30"),
             elsewhere: sign("imap.elsewhere.example", "DNS:imap.elsewhere.example", "30"),
             expired: sign("localhost", "DNS:localhost,IP:127.0.0.1", "-1"),
+            salesforce: sign(
+                "login.salesforce.com",
+                "DNS:*.salesforce.com,DNS:*.my.salesforce.com",
+                "30",
+            ),
             certificate: read("ca.pem"),
         }
     }
