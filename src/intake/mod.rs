@@ -2,6 +2,10 @@
 //!
 //! Judge, decide by what the ledger knows, write the intent, write the keychain, read it back, commit.
 
+mod outcome;
+
+pub use outcome::{Fate, Held, Obstacle, Outcome, Pending, Refused};
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::crash;
 use crate::dns::KeySource;
-use crate::keychain::{self, Keychain, Stamp, TOKEN_SERVICE, Terms, Written};
-use crate::ledger::{self, Decision, Entry, Ledger, List, Locked, Origin, Record, State};
-use crate::mail::{
-    self, CodeMail, Facts, Judgement, Keys, Kind, NoClaim, Policy, Refusal, TokenMail, Verdict,
-};
+use crate::keychain::{Keychain, Stamp, TOKEN_SERVICE, Terms, Written};
+use crate::ledger::{self, Decision, Ledger, List, Locked, Origin, Record, State};
+use crate::mail::{self, CodeMail, Facts, Judgement, Keys, Kind, Policy, TokenMail, Verdict};
 
 /// How long a mail is pending for want of a key: a DNS that is broken for longer will not tell the truth about a
 /// key of that time either.
@@ -32,99 +34,6 @@ pub struct Incoming<'a> {
     pub raw: &'a [u8],
     /// Where it lies; `None` for a file.
     pub origin: Option<Origin>,
-}
-
-/// What became of a mail.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What is known of the mail.
-    pub facts: Facts,
-    /// Where it lies.
-    pub origin: Option<Origin>,
-    /// What became of it.
-    pub fate: Fate,
-    /// The ledger knows, where it is to know; else this is to be tried again, or the mail read again.
-    pub noted: bool,
-}
-
-/// What became of a mail.
-#[derive(Debug)]
-pub enum Fate {
-    /// It was only to be judged, and is a token mail.
-    Judged(Box<TokenMail>),
-    /// Its token is in the keychain, read back and recorded.
-    Stored(Box<TokenMail>),
-    /// Its token was stored before.
-    Already(Box<TokenMail>),
-    /// A later mail of the same search, or one whose token somebody else stored, holds the username's token; this one
-    /// is dead.
-    Outdone(Box<TokenMail>),
-    /// It is a token mail that does not count.
-    Refused(Refused),
-    /// It says nothing of a token.
-    NotATokenMail(NoClaim),
-    /// It is to be stored and cannot be for now.
-    Pending(Box<Pending>),
-}
-
-/// Why a token mail does not count.
-#[derive(Debug)]
-pub struct Refused {
-    /// A stable word.
-    pub reason: &'static str,
-    /// A sentence for people.
-    pub sentence: String,
-}
-
-/// A mail that waits.
-#[derive(Debug)]
-pub struct Pending {
-    /// What is at hand of it.
-    pub held: Held,
-    /// What it waits for.
-    pub why: Obstacle,
-}
-
-/// What is at hand of a pending mail.
-#[derive(Debug)]
-pub enum Held {
-    /// It was judged; its token is to be stored. It is not judged again: keys are withdrawn.
-    Token(Box<TokenMail>),
-    /// It is to be judged.
-    Raw(Zeroizing<Vec<u8>>),
-}
-
-/// What a pending mail waits for.
-#[derive(Debug, thiserror::Error)]
-pub enum Obstacle {
-    /// The sender's key.
-    #[error(transparent)]
-    Keys(#[from] mail::Pending),
-    /// The keychain.
-    #[error(transparent)]
-    Keychain(#[from] keychain::Error),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
-    /// Our clock.
-    #[error("the mail's Date ({0}) lies ahead of this machine's clock. Set the clock right")]
-    Clock(Timestamp),
-}
-
-impl Obstacle {
-    /// The word for a keychain that does not take the token.
-    pub const KEYCHAIN: &str = "keychain";
-
-    /// A stable word.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Keys(pending) => pending.reason(),
-            Self::Keychain(_) => Self::KEYCHAIN,
-            Self::Ledger(_) => "ledger",
-            Self::Clock(_) => "clock",
-        }
-    }
 }
 
 /// Whether token mails are stored.
@@ -446,7 +355,7 @@ impl Intake {
             }
             Ok(Came::Through(
                 refused @ (Decision::Superseded | Decision::Tied | Decision::FarAhead),
-            )) => Fate::Refused(out_of_order(refused, &mail)),
+            )) => Fate::Refused(Refused::out_of_order(refused, &mail)),
             Err(why) => waits(mail, why),
         }
     }
@@ -557,64 +466,6 @@ fn stamp(record: &Record) -> Stamp {
     Stamp::new(record.date, record.identity.clone(), record.origin.as_ref())
 }
 
-impl Outcome {
-    fn entry(&self, origin: &Origin, reason: &str, sentence: String) -> Entry {
-        Entry {
-            origin: origin.clone(),
-            seen: Timestamp::now(),
-            date: self.facts.date,
-            from: self.facts.from.clone(),
-            username: self.facts.username.clone(),
-            proof: self.facts.proof.clone(),
-            reason: reason.to_owned(),
-            sentence,
-            hooked: false,
-        }
-    }
-}
-
-impl Refused {
-    /// The word for a mail that is older than the one whose token is stored.
-    pub const SUPERSEDED: &str = "superseded";
-
-    /// A mail of this kind that failed a check.
-    fn by<K: Kind>(refusal: &Refusal) -> Self {
-        Self {
-            reason: refusal.reason(),
-            sentence: refusal.sentence::<K>().to_string(),
-        }
-    }
-}
-
-fn out_of_order(decision: Decision, mail: &TokenMail) -> Refused {
-    let (reason, sentence) = match decision {
-        Decision::Tied => (
-            "same-date",
-            format!(
-                "another mail with the same Date ({}) and another token is stored, and they lie in different \
-                 folders. Reset the token again to have one that is surely the latest",
-                mail.date
-            ),
-        ),
-        Decision::FarAhead => (
-            "clock",
-            format!(
-                "its Date ({}) lies more than a day ahead of this machine's clock. Check the clock",
-                mail.date
-            ),
-        ),
-        _ => (
-            Refused::SUPERSEDED,
-            format!(
-                "its Date ({}) is not later than that of the token stored last or forgotten. An old mail seen \
-                 again changes nothing",
-                mail.date
-            ),
-        ),
-    };
-    Refused { reason, sentence }
-}
-
 /// How long to wait before attempt number `tries` (from 0) at storing again.
 #[must_use]
 pub fn pause(tries: u32) -> Duration {
@@ -627,7 +478,7 @@ pub fn pause(tries: u32) -> Duration {
 mod tests {
     use super::{Fate, Held, Intake, Obstacle, Outcome, Pending};
     use crate::dns::KeySource;
-    use crate::keychain::{self, Keychain};
+    use crate::keychain::Keychain;
     use crate::ledger::{Ledger, Record, State};
     use crate::mail::{self, Facts, Policy};
     use jiff::{SignedDuration, Timestamp};
@@ -635,7 +486,7 @@ mod tests {
 
     /// What became of a token that waited for the keychain while one of a mail `later` than it was stored.
     async fn waited_beside(later: SignedDuration) -> Fate {
-        let raw = include_bytes!("../fixtures/genuine/absent-fields-signed.eml");
+        let raw = include_bytes!("../../fixtures/genuine/absent-fields-signed.eml");
         let mail = mail::believe(raw, Timestamp::now()).expect("a token");
         let folder = tempfile::tempdir().expect("a temp directory");
         let ledger = Ledger::at(folder.path().to_owned());
@@ -665,7 +516,7 @@ mod tests {
             origin: None,
             fate: Fate::Pending(Box::new(Pending {
                 held: Held::Token(Box::new(mail)),
-                why: Obstacle::Keychain(keychain::Error::NotKept {
+                why: Obstacle::Keychain(crate::keychain::Error::NotKept {
                     store: "a store".to_owned(),
                 }),
             })),
