@@ -17,7 +17,7 @@ use directories::ProjectDirs;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::account::{Account, Instances, Password};
+use crate::account::{Account, Instances, Login, Password, Typed, oauth2};
 use crate::imap::{Endpoint, Tls};
 use crate::keychain::Choice;
 use crate::mail::{self, Policy, Recipients, UsernameGlobs};
@@ -112,8 +112,8 @@ struct Entry {
     ca_file: Option<Spanned<PathBuf>>,
     #[serde(default = "implicit")]
     tls: Tls,
-    #[serde(default = "from_keychain")]
-    password: Password,
+    password: Option<Spanned<Password>>,
+    oauth2: Option<Spanned<oauth2::Entry>>,
     addresses: Option<Spanned<Vec<String>>>,
     usernames: Spanned<Vec<String>>,
     folders: Option<Spanned<Vec<String>>>,
@@ -181,8 +181,24 @@ fn implicit() -> Tls {
     Tls::Implicit
 }
 
-fn from_keychain() -> Password {
-    Password::Keychain(crate::account::Typed::default())
+/// How to log in, by the one or the other key.
+fn login(
+    password: Option<Spanned<Password>>,
+    oauth2: Option<Spanned<oauth2::Entry>>,
+) -> Result<Login, (Range<usize>, String)> {
+    match (password, oauth2) {
+        (Some(password), None) => Ok(Login::Password(password.into_inner())),
+        (None, None) => Ok(Login::Password(Password::Keychain(Typed::default()))),
+        (None, Some(oauth2)) => {
+            let span = oauth2.span();
+            let oauth2 = oauth2.into_inner().check(span)?;
+            Ok(Login::OAuth2(Box::new(oauth2)))
+        }
+        (Some(_), Some(oauth2)) => Err((
+            oauth2.span(),
+            "an account has a `password` or `oauth2`, not both".to_owned(),
+        )),
+    }
 }
 
 fn yes() -> bool {
@@ -199,7 +215,7 @@ pub fn default_file() -> Result<PathBuf, Error> {
     Ok(directories()?.config_dir().join("config.toml"))
 }
 
-/// Where the ledger and the cursors lie.
+/// Where the ledger, the cursors and the locks lie.
 pub fn state_directory() -> Result<PathBuf, Error> {
     let directories = directories()?;
     let state = directories
@@ -360,7 +376,7 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             authorities,
         },
         address: entry.address.into_inner(),
-        password: entry.password,
+        login: login(entry.password, entry.oauth2)?,
         folder,
         other_folders,
         sweep_junk: entry.sweep_junk,

@@ -24,7 +24,8 @@
 //!   tokens itself begins here, with [`Pairing`].
 //! - [`commands`] has a file for each subcommand of [`cli`]; only they print.
 //! - [`daemon`] is what stays: its [`daemon::hooks`], the units that start it ([`daemon::unit`]).
-//! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it. A new provider goes there.
+//! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it: how to log in ([`account::oauth2`] makes
+//!   access tokens), and what a refusal means ([`account::advice`]). A new provider goes there.
 //! - [`dns`] gets the keys that prove a sender.
 //! - [`logging`] sees to it that logs and panics hold no secret.
 
@@ -53,6 +54,10 @@ pub use pairing::Pairing;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the end may wait for tokens on their way: who ends us waits for 2 s in all.
+const REFRESH: Duration = Duration::from_millis(450);
 
 /// The command `fetch-token`: reads the arguments, runs the command, gives its exit code.
 #[must_use]
@@ -89,6 +94,8 @@ fn run() -> ExitCode {
         }
     };
     let code = runtime.block_on(commands::dispatch(cli));
+    // Whoever breaks off a refresh may lose the login.
+    runtime.block_on(account::oauth2::settled(REFRESH));
     // A person may never answer a prompt; nothing waits for the thread that asks.
     runtime.shutdown_background();
     u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)

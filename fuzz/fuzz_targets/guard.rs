@@ -2,7 +2,7 @@
 //! output.
 #![no_main]
 
-use fetch_token::imap::Credentials;
+use fetch_token::imap::{Credentials, Proof};
 use fetch_token::imap::guard::{Allowance, Guard};
 use fetch_token::imap::session::Session;
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +25,7 @@ fuzz_target!(|sent: &[u8]| {
         if let Ok(mut session) = Session::greeted(wire).await {
             let credentials = Credentials {
                 user: "user".to_owned(),
-                password: "password".to_owned().into(),
+                proof: Proof::Password("password".to_owned().into()),
             };
             let _ = session.login(&credentials).await;
             let _ = session.examine("INBOX").await;

@@ -71,7 +71,7 @@ impl Password {
                      [...] }}` or the keychain where nobody sits"
                 ))
             }),
-            Self::Command(command) => run(command).await.map_err(no_password),
+            Self::Command(command) => run(command, "password command").await.map_err(no_password),
         }
     }
 }
@@ -109,16 +109,14 @@ impl Typed {
     }
 }
 
-/// Runs a password command and takes the first line of its output. Its standard error goes to ours: it may ask.
-async fn run(command: &[String]) -> Result<SecretString, String> {
+/// Runs a command that gives a secret, whose name is `what`, and takes the first line of its output. Its standard error
+/// goes to ours: it may ask.
+pub(super) async fn run(command: &[String], what: &str) -> Result<SecretString, String> {
     let Some(program) = command.first() else {
-        return Err(
-            "the password command is empty. Name a program in `password.command`".to_owned(),
-        );
+        return Err(format!("the {what} is empty. Name a program"));
     };
-    let failed = |why: String| {
-        format!("the password command {program:?} {why}. Run it by hand to see what is wrong")
-    };
+    let failed =
+        |why: String| format!("the {what} {program:?} {why}. Run it by hand to see what is wrong");
     let job = Job {
         command,
         variables: &[],

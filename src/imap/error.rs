@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::guard::Violation;
+use crate::account::oauth2;
 use crate::escape::escaped;
 use crate::keychain;
 
@@ -97,15 +98,20 @@ pub enum Error {
     #[error("the server misbehaves: {0}")]
     Protocol(&'static str),
     /// A login that may work later.
-    #[error("the server does not let anybody in for now: {0}")]
-    LoginUnavailable(ServerText),
+    #[error("the server does not let us in for now: {text}. {advice}")]
+    LoginUnavailable {
+        /// The server's words.
+        text: ServerText,
+        /// What to do.
+        advice: String,
+    },
     /// A login that was refused.
     #[error("the server refused the login: {text}. {advice}")]
     LoginRefused {
         /// The server's words.
         text: ServerText,
         /// What to do.
-        advice: &'static str,
+        advice: String,
         /// The server said that the credentials are wrong; without this it may have meant something else.
         explicit: bool,
     },
@@ -115,6 +121,9 @@ pub enum Error {
     /// The password cannot be had.
     #[error("{0}")]
     Password(String),
+    /// There is no access token.
+    #[error("{0}")]
+    Authorization(#[from] oauth2::Error),
     /// The password is in a keychain that does not give it.
     #[error("its password cannot be read: {0}")]
     Keychain(keychain::Error),
@@ -135,6 +144,24 @@ pub enum Class {
 }
 
 impl Error {
+    /// Whether the server says that what was logged in with has come to its end (RFC 5530 §3, and Exchange Online's
+    /// words).
+    pub(super) fn says_expired(&self) -> bool {
+        let (Self::Bye(text) | Self::Refused { text, .. } | Self::Folder { text, .. }) = self
+        else {
+            return false;
+        };
+        let said = text.as_str().to_ascii_uppercase();
+        [
+            "[EXPIRED]",
+            "[AUTHENTICATIONFAILED]",
+            "ACCESSTOKENEXPIRED",
+            "TOKEN EXPIRED",
+        ]
+        .iter()
+        .any(|words| said.contains(words))
+    }
+
     /// Whether trying again makes sense.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -146,6 +173,7 @@ impl Error {
             | Self::NoLoginMethod(_)
             | Self::Password(_) => Class::Login,
             Self::Keychain(_) => Class::Keychain,
+            Self::Authorization(error) => error.class(),
             _ => Class::Passing,
         }
     }
@@ -160,6 +188,12 @@ impl ServerText {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(escaped(text, SHOWN))
+    }
+
+    /// Escaped and cut, without quotes.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -20,8 +20,8 @@ impl<S: Wire> Session<S> {
             .send(Command::new("IDLE", "IDLE"), Allowance::SHORT)
             .await?;
         match self.continuation(&sent, PROMPT).await {
-            Ok(true) => Ok(Some(Idling(sent))),
-            Ok(false) | Err(Error::Refused { .. }) => Ok(None),
+            Ok(Some(_)) => Ok(Some(Idling(sent))),
+            Ok(None) | Err(Error::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -1,55 +1,104 @@
-//! Logging in: AUTHENTICATE PLAIN (RFC 4616), LOGIN only where PLAIN is not offered.
+//! Logging in: AUTHENTICATE PLAIN (RFC 4616), LOGIN only where PLAIN is not offered; with an access token see
+//! `bearer`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::error::{Error, ServerText};
+use super::bearer::{Bearer, Mechanism};
+use super::error::{Class, Error, ServerText};
 use super::guard::Allowance;
 use super::session::{COMMAND, Command, Session, Wire, quoted};
+use crate::account::advice::{self, With};
 
 /// Who logs in, and with what.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The mailbox's address, which is its login name.
     pub user: String,
+    /// What shows that it is he.
+    pub proof: Proof,
+}
+
+/// What shows who logs in.
+#[derive(Debug, Clone)]
+pub enum Proof {
     /// The password of this login.
-    pub password: SecretString,
+    Password(SecretString),
+    /// An access token (RFC 6750).
+    Token {
+        /// The token.
+        token: SecretString,
+        /// How it is sent; else by the best way the server offers.
+        mechanism: Option<Mechanism>,
+        /// The host connected to, as configured.
+        host: String,
+        /// The port connected to.
+        port: u16,
+    },
+}
+
+impl Proof {
+    /// The password or the token.
+    #[must_use]
+    pub fn secret(&self) -> &SecretString {
+        match self {
+            Self::Password(secret) | Self::Token { token: secret, .. } => secret,
+        }
+    }
 }
 
 impl<S: Wire> Session<S> {
     /// Logs in by the best way the server offers.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<(), Error> {
-        if credentials.user.contains('\0') || credentials.password.expose_secret().contains('\0') {
+        match &credentials.proof {
+            Proof::Password(password) => self.login_by_password(&credentials.user, password).await,
+            Proof::Token {
+                token,
+                mechanism,
+                host,
+                port,
+            } => {
+                let bearer = Bearer::of(credentials, token, *mechanism, host, *port);
+                self.authenticate_token(bearer).await
+            }
+        }
+    }
+
+    async fn login_by_password(
+        &mut self,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<(), Error> {
+        let password = password.expose_secret();
+        if user.contains('\0') || password.contains('\0') {
             return Err(Error::NoLoginMethod(
                 "a login name or password with a NUL octet cannot be sent (RFC 4616)".to_owned(),
             ));
         }
+        let response = Zeroizing::new(format!("\0{user}\0{password}"));
+        let response = Zeroizing::new(STANDARD.encode(response.as_bytes()));
         let answer = if self.offers("AUTH=PLAIN").await? {
-            self.authenticate_plain(credentials).await
+            self.authenticate_plain(&response).await
         } else if self.offers("LOGINDISABLED").await? {
             Err(self.no_method())
         } else {
-            self.login_command(credentials).await
+            self.login_command(user, password).await
         };
         answer.map_err(|error| match error {
-            Error::Refused { text, .. } => refusal(text),
+            Error::Refused { text, .. } => {
+                refusal(text.as_str(), With::Password, user, &[password, &response])
+            }
             other => other,
         })
     }
 
     /// RFC 4616, with the response in the command where the server takes it there (SASL-IR, RFC 4959).
-    async fn authenticate_plain(&mut self, credentials: &Credentials) -> Result<(), Error> {
-        let message = Zeroizing::new(format!(
-            "\0{}\0{}",
-            credentials.user,
-            credentials.password.expose_secret()
-        ));
-        let response = Zeroizing::new(STANDARD.encode(message.as_bytes()));
+    async fn authenticate_plain(&mut self, response: &str) -> Result<(), Error> {
         let early = self.offers("SASL-IR").await?;
         let line = if early {
-            format!("AUTHENTICATE PLAIN {}", response.as_str())
+            format!("AUTHENTICATE PLAIN {response}")
         } else {
             "AUTHENTICATE PLAIN".to_owned()
         };
@@ -58,18 +107,17 @@ impl<S: Wire> Session<S> {
             .send(Command::new("AUTHENTICATE", line), Allowance::SHORT)
             .await?;
         // Coremail offers SASL-IR and then asks all the same: the response is sent when asked for.
-        if !self.continuation(&sent, COMMAND).await? {
+        if self.continuation(&sent, COMMAND).await?.is_none() {
             return Ok(());
         }
-        let line = Zeroizing::new(format!("{}\r\n", response.as_str()));
+        let line = Zeroizing::new(format!("{response}\r\n"));
         self.write(&line, "AUTHENTICATE").await?;
         self.complete(&sent, COMMAND, |_| {}).await
     }
 
-    async fn login_command(&mut self, credentials: &Credentials) -> Result<(), Error> {
-        let password = credentials.password.expose_secret();
+    async fn login_command(&mut self, user: &str, password: &str) -> Result<(), Error> {
         let is_line = |text: &str| text.chars().all(|c| c.is_ascii() && !c.is_ascii_control());
-        if !is_line(&credentials.user) || !is_line(password) {
+        if !is_line(user) || !is_line(password) {
             return Err(Error::NoLoginMethod(
                 "the server takes passwords by LOGIN only, which cannot carry one with other than printable \
                  ASCII characters (RFC 3501). Set a password of ASCII characters"
@@ -78,7 +126,7 @@ impl<S: Wire> Session<S> {
         }
         let line = Zeroizing::new(format!(
             "LOGIN {} {}",
-            quoted(&credentials.user).as_str(),
+            quoted(user).as_str(),
             quoted(password).as_str()
         ));
         self.forget_capabilities();
@@ -87,104 +135,47 @@ impl<S: Wire> Session<S> {
     }
 
     fn no_method(&self) -> Error {
+        Error::NoLoginMethod(format!(
+            "the server takes no password (it offers {}). Set `oauth2` in the configuration (docs/providers.md)",
+            self.offered_mechanisms()
+        ))
+    }
+
+    /// The SASL mechanisms that the server offers, for a person.
+    pub(super) fn offered_mechanisms(&self) -> ServerText {
         let offered: Vec<_> = self
             .offered()
             .filter_map(|capability| capability.strip_prefix("AUTH="))
             .collect();
-        Error::NoLoginMethod(format!(
-            "the server takes no password (it offers {}). OAuth 2.0 is not in this version",
-            if offered.is_empty() {
-                ServerText::new("").to_string()
-            } else {
-                ServerText::new(&offered.join(", ")).to_string()
-            }
-        ))
+        ServerText::new(&offered.join(", "))
     }
 }
 
-/// What a refused login means. Servers differ more in words than in codes (RFC 5530).
-fn refusal(text: ServerText) -> Error {
-    const PASSING: [&str; 9] = [
-        "[UNAVAILABLE]",
-        "[LIMIT]",
-        "[INUSE]",
-        "[SERVERBUG]",
-        "TOO MANY",
-        "AUTHENTICATED BUT NOT CONNECTED",
-        "TEMPORAR",
-        "TRY AGAIN",
-        "TRY LATER",
-    ];
-    const APP_PASSWORD: [&str; 3] = ["APPLICATION-SPECIFIC", "APP PASSWORD", "APP-SPECIFIC"];
-    const NO_PASSWORDS: [&str; 3] = [
-        "BASIC AUTHENTICATION IS DISABLED",
-        "BASICAUTHBLOCKED",
-        "LOGONDENIED",
-    ];
-    const WRONG: [&str; 5] = [
-        "[AUTHENTICATIONFAILED]",
-        "[AUTHORIZATIONFAILED]",
-        "[EXPIRED]",
-        "INVALID CREDENTIALS",
-        "WEB LOGIN REQUIRED",
-    ];
-    let said = text.to_string().to_uppercase();
-    let says_one_of = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    // A code that says why is believed before any words: "Please try again" stands behind many of them.
-    let has_code = says_one_of(&WRONG[..3]);
-    if !has_code && says_one_of(&PASSING) {
-        return Error::LoginUnavailable(text);
-    }
-    let (advice, explicit) = if says_one_of(&APP_PASSWORD) {
-        (
-            "Create an app password at the provider and use that instead of the account's own",
-            true,
-        )
-    } else if says_one_of(&NO_PASSWORDS) {
-        (
-            "This provider takes no passwords but OAuth 2.0, which is not in this version",
-            true,
-        )
+/// Least of a secret by which it is recognized in a server's words, in octets.
+const RECOGNIZED: usize = 6;
+
+/// What a refused login means for this user. `secrets` are what was sent: a server that repeats them is not quoted.
+pub(super) fn refusal(said: &str, with: With, user: &str, secrets: &[&str]) -> Error {
+    let advice = advice::at_login(said, with);
+    let is_repeated = secrets.iter().any(|secret| {
+        let begin = secret.get(..RECOGNIZED).unwrap_or(secret);
+        !begin.is_empty() && said.contains(begin)
+    });
+    let text = if is_repeated {
+        ServerText::new("(its words repeat what was sent)")
     } else {
-        (
-            "Check the address and where its password comes from (`password` in the configuration)",
-            says_one_of(&WRONG),
-        )
+        ServerText::new(said)
     };
-    Error::LoginRefused {
-        text,
-        advice,
-        explicit,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ServerText, refusal};
-    use crate::imap::error::Class;
-
-    #[test]
-    fn what_a_refused_login_means() {
-        use Class::{Doubtful, Login, Passing};
-        for (said, class) in [
-            ("[AUTHENTICATIONFAILED] Authentication failed.", Login),
-            ("[ALERT] Invalid credentials (Failure)", Login),
-            ("[ALERT] Application-specific password required", Login),
-            (
-                "AUTHENTICATE failed. Basic Authentication is disabled.",
-                Login,
-            ),
-            ("LOGIN failed.", Doubtful),
-            ("", Doubtful),
-            ("[UNAVAILABLE] Temporary authentication failure.", Passing),
-            ("[LIMIT] Too many connections", Passing),
-            (
-                "[ALERT] Too many simultaneous connections. (Failure)",
-                Passing,
-            ),
-            ("User is authenticated but not connected.", Passing),
-        ] {
-            assert_eq!(refusal(ServerText::new(said)).class(), class, "{said}");
-        }
+    let sentence = advice.sentence(user);
+    match advice.class {
+        Class::Passing => Error::LoginUnavailable {
+            text,
+            advice: sentence,
+        },
+        class => Error::LoginRefused {
+            text,
+            advice: sentence,
+            explicit: class == Class::Login,
+        },
     }
 }

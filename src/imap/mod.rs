@@ -4,6 +4,7 @@
 //! session, [`fetch`] finds and fetches mail, [`idle`] waits for it, [`watch`] keeps all that going and tells its
 //! [`condition`], and a [`cursor`] names a place to go on from.
 
+mod bearer;
 pub mod condition;
 pub mod connect;
 pub mod cursor;
@@ -18,10 +19,11 @@ pub mod session;
 mod transcripts;
 pub mod watch;
 
+pub use bearer::Mechanism;
 pub use condition::Condition;
 pub use connect::{Endpoint, Tls};
 pub use cursor::Cursor;
 pub use error::{Class, Error};
 pub use fetch::Message;
-pub use login::Credentials;
+pub use login::{Credentials, Proof};
 pub use watch::{Event, Order, Start, Temper, Watcher, fetch_one};

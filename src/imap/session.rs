@@ -19,6 +19,7 @@ use super::error::{Error, ServerText};
 use super::folders::mailbox_name;
 use super::guard::{Allowance, Guard, Violation};
 use super::idle::{DONE, Idling};
+use crate::account::advice;
 
 /// How long one command may take. Busy servers take some seconds for a SEARCH; a connection that is silent for
 /// half a minute in the middle of a command is dead.
@@ -209,9 +210,15 @@ impl<S: Wire> Session<S> {
         })
         .await
         .map_err(|error| match error {
-            Error::Refused { text, .. } => Error::Folder {
-                folder: folder.to_owned(),
-                text,
+            Error::Refused { text, .. } => match advice::of_session(text.as_str()) {
+                Some(advice) => Error::LoginUnavailable {
+                    text,
+                    advice: advice.sentence(""),
+                },
+                None => Error::Folder {
+                    folder: folder.to_owned(),
+                    text,
+                },
             },
             other => other,
         })?;
@@ -350,23 +357,24 @@ impl<S: Wire> Session<S> {
         }
     }
 
-    /// Reads the continuation request (RFC 3501 §7.5) that `sent` waits for. `false`: the command is answered OK
-    /// without one.
+    /// Reads the continuation request (RFC 3501 §7.5) that `sent` waits for, and gives its text. `None`: the command is
+    /// answered OK without one.
     pub(super) async fn continuation(
         &mut self,
         sent: &Sent,
         within: Duration,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<String>, Error> {
         let limit = Limit::new(sent.command, within);
         loop {
             let step = |session: &mut Self,
                         response: &Response<'_>|
-             -> Result<Option<Result<bool, Error>>, Error> {
-                if matches!(response, Response::Continue(_)) {
-                    return Ok(Some(Ok(true)));
+             -> Result<Option<Result<Option<String>, Error>>, Error> {
+                if let Response::Continue(outcome) = response {
+                    let text = outcome.information.as_deref().unwrap_or_default();
+                    return Ok(Some(Ok(Some(text.to_owned()))));
                 }
                 let done = session.step(sent, response, &mut |_| {})?;
-                Ok(done.map(|done| done.map(|()| false)))
+                Ok(done.map(|done| done.map(|()| None)))
             };
             if let Some(done) = self.next(&limit, step).await?? {
                 return done;

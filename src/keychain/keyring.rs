@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::stamp::Rank;
 use super::store::{Doing, Item, Store, Terms, Written};
-use super::{Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE};
+use super::{CLIENT_SERVICE, Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE};
 
 /// How long a store may take. A healthy one takes some milliseconds.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -188,6 +188,7 @@ impl Keyring {
         let label = match *service {
             TOKEN_SERVICE => format!("Salesforce security token of {account}"),
             MAILBOX_SERVICE => format!("Mailbox password of {account} (fetch-token)"),
+            CLIENT_SERVICE => format!("Secret of the client {account} (fetch-token)"),
             _ => "fetch-token: trying the keychain".to_owned(),
         };
         let modifiers = self

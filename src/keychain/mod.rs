@@ -5,7 +5,7 @@
 //! - [`command`]: the user's own commands, for stores that have a command line.
 //! - [`Stamp`]: from which mail a token is, left beside it where the store can carry it.
 //!
-//! Tokens go to the store that the configuration names; a mailbox's own password stays in the platform's.
+//! Tokens go to the store that the configuration names; what a mailbox is logged in to with stays in the platform's.
 
 mod choice;
 pub mod command;
@@ -35,8 +35,11 @@ use store::{Item, Store};
 /// Service under which tokens lie; the account is the Salesforce username, the secret the token's bytes alone.
 pub const TOKEN_SERVICE: &str = "salesforce-security-token";
 
-/// Service under which mailbox passwords lie; the account is the mailbox's address.
+/// Service under which mailbox passwords and refresh tokens lie; the account is the mailbox's address.
 pub const MAILBOX_SERVICE: &str = "fetch-token-mailbox";
+
+/// Service under which the secrets of OAuth 2.0 clients lie; the account is the client's id.
+pub const CLIENT_SERVICE: &str = "fetch-token-client";
 
 /// Service of the item that [`Keychain::probe`] writes and deletes.
 const PROBE_SERVICE: &str = "fetch-token-probe";
@@ -92,7 +95,7 @@ impl Keychain {
     }
 
     fn store(&self, service: &str) -> Arc<dyn Store> {
-        if service == MAILBOX_SERVICE {
+        if [MAILBOX_SERVICE, CLIENT_SERVICE].contains(&service) {
             Arc::clone(&self.passwords)
         } else {
             self.tokens()
@@ -114,6 +117,19 @@ impl Keychain {
     ) -> Result<Written, Error> {
         let item = item(TOKEN_SERVICE, username);
         self.tokens().write(&item, token, terms).await
+    }
+
+    /// Writes a secret that is no token, such as a mailbox's refresh token, and reads it back.
+    pub async fn keep(
+        &self,
+        service: &'static str,
+        account: &str,
+        secret: &SecretString,
+    ) -> Result<(), Error> {
+        let store = self.store(service);
+        let item = item(service, account);
+        store.write(&item, secret, &Terms::Anyhow(None)).await?;
+        Ok(())
     }
 
     /// Reads a secret; `None` where there is none.

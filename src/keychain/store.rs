@@ -10,9 +10,9 @@ use super::{Error, Stamp};
 /// What a store holds: one secret for a service and an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
-    /// [`super::TOKEN_SERVICE`], [`super::MAILBOX_SERVICE`], or that of the probe.
+    /// [`super::TOKEN_SERVICE`], [`super::MAILBOX_SERVICE`], [`super::CLIENT_SERVICE`], or that of the probe.
     pub(super) service: &'static str,
-    /// The Salesforce username, or the mailbox's address.
+    /// The Salesforce username, the mailbox's address, or the client's id.
     pub(super) account: String,
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::imap::Message;
-use crate::imap::login::Credentials;
+use crate::imap::login::{Credentials, Proof};
 
 const CASES: u64 = 2_000;
 
@@ -42,7 +42,7 @@ async fn watch(tap: Tap, found: &mut Vec<Message>) -> Result<(), Error> {
     let mut session = Session::greeted(tap).await?;
     let me = Credentials {
         user: "me".to_owned(),
-        password: "geheim".into(),
+        proof: Proof::Password("geheim".into()),
     };
     session.login(&me).await?;
     session.examine("INBOX").await?;

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::imap::error::Class;
-use crate::imap::login::Credentials;
+use crate::imap::login::{Credentials, Proof};
 
 fn credentials(user: &str, password: &str) -> Credentials {
     Credentials {
         user: user.to_owned(),
-        password: password.to_owned().into(),
+        proof: Proof::Password(password.to_owned().into()),
     }
 }
 

@@ -5,10 +5,12 @@
 //! answer it.
 
 mod answers;
+mod bearer;
 mod fetch;
 mod garbage;
 mod greeting;
 mod idle;
+mod lapse;
 mod limits;
 mod login;
 mod look_back;

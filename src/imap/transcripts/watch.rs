@@ -24,10 +24,10 @@ fn closed() -> Error {
     Error::Closed { step: "login" }
 }
 
-fn refused(explicit: bool) -> Error {
+pub(super) fn refused(explicit: bool) -> Error {
     Error::LoginRefused {
         text: ServerText::new("no"),
-        advice: "",
+        advice: String::new(),
         explicit,
     }
 }

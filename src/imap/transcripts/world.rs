@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) others: Vec<(&'static str, Folder)>,
     /// What the coming attempts to log in fail with.
     pub(super) refusals: VecDeque<Error>,
+    /// It is logged in to with access tokens.
+    pub(super) has_token: bool,
     /// The password is another now.
     pub(super) has_new_password: bool,
     pub(super) answer: Box<Answer>,
@@ -100,6 +102,7 @@ impl World {
                 inbox: folder(&[99]),
                 others: Vec::new(),
                 refusals: VecDeque::new(),
+                has_token: false,
                 has_new_password: false,
                 answer: Box::new(|_, _, _| None),
                 slept: SignedDuration::ZERO,
@@ -207,6 +210,10 @@ impl World {
 
 impl Mailbox for World {
     type Wire = Tap;
+
+    async fn has_lapsed(&mut self, error: &Error) -> bool {
+        self.change(|state| state.has_token) && error.says_expired()
+    }
 
     async fn log_in(&mut self) -> Result<Session<Tap>, Error> {
         let (refusal, number) = self.change(|state| {

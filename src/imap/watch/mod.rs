@@ -317,6 +317,15 @@ impl<M: Mailbox> Watch<M> {
                 }
                 Err(error) => error,
             };
+            if self.mailbox.has_lapsed(&error).await
+                && let Some(until) = self.plan.lapsed(Instant::now())
+            {
+                tracing::debug!("the access token has come to its end; logging in with another");
+                if self.rest(until).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             self.note_trouble(&error);
             let at = Instant::now();
             let after = self.plan.failed(error.class(), at);

@@ -479,6 +479,18 @@ impl Plan {
         }
     }
 
+    /// The connection ended with its access token, after it was watched on: that is no failure. When to log in again;
+    /// `None` where it was not watched on yet.
+    pub(super) fn lapsed(&mut self, at: Instant) -> Option<Instant> {
+        let armed_at = self.on.as_ref().and_then(|on| on.armed_at)?;
+        self.on = None;
+        if at - armed_at >= LIVED {
+            self.short_idles = 0;
+            self.pauses = pauses();
+        }
+        Some(self.earliest(at))
+    }
+
     /// There is another password: what was said of the old one does not count.
     pub(super) fn forget_refusals(&mut self) {
         self.refused.clear();
