@@ -64,6 +64,8 @@ pub struct Options {
     /// The capabilities it lists in place of its own.
     pub capabilities: Option<&'static str>,
     pub mechanisms: &'static str,
+    /// Where it asks whether an access token counts (RFC 7662); needs `xoauth2` or `oauthbearer` among the mechanisms.
+    pub introspection: Option<String>,
     pub certificate: Certificate,
     /// Whether it writes down what each session says and is told after the login: [`Dovecot::rawlogs`].
     pub rawlog: bool,
@@ -77,6 +79,7 @@ impl Default for Options {
             users: vec![INTEGRATION, UMLAUT, QUOTES],
             capabilities: None,
             mechanisms: "plain login",
+            introspection: None,
             certificate: Certificate::Localhost,
             rawlog: false,
             settings: String::new(),
@@ -175,6 +178,25 @@ impl Dovecot {
         }
         if options.rawlog {
             writeln!(settings, "rawlog_dir = {folder}/rawlog").expect("write into a String");
+        }
+        if let Some(url) = &options.introspection {
+            let oauth2 = format!(
+                "introspection_mode = post\n\
+                 introspection_url = {url}\n\
+                 force_introspection = yes\n\
+                 username_attribute = sub\n\
+                 active_attribute = active\n\
+                 active_value = true\n\
+                 scope = mail\n\
+                 timeout_msecs = 5000\n"
+            );
+            fs::write(self.path("oauth2.conf.ext"), oauth2).expect("write oauth2.conf.ext");
+            write!(
+                settings,
+                "passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = \
+                 {folder}/oauth2.conf.ext\n}}\n"
+            )
+            .expect("write into a String");
         }
         let text = format!(
             "base_dir = {folder}/run\n\

@@ -20,6 +20,7 @@
 //! * [`TokenMail`]: the mail all of this is about, and [`Signer`], which signs it as Salesforce does;
 //! * [`Mta`]: Exim, which takes mail by SMTP and hands it to Dovecot;
 //! * [`Salesforce`]: a stand-in for its login and reset pages, which mails through that;
+//! * [`AuthorizationServer`]: a certified OAuth 2.0 server, and a person with a browser;
 //! * [`Dns`]: a name server that tells the truth, nothing, or lies.
 //!
 //! Nothing here is skipped when a part is missing: the test fails and names the Debian package. Everything works
@@ -32,6 +33,7 @@
     reason = "each test binary includes this module and uses only a part of it"
 )]
 
+mod authorization_server;
 mod ca;
 mod clock;
 mod command;
@@ -66,6 +68,7 @@ mod stage;
 mod subject;
 mod talk;
 
+pub use authorization_server::{AuthorizationServer, Mood};
 pub use ca::{Ca, Identity};
 pub use clock::Clock;
 pub use command::{Output, Program, Running};
