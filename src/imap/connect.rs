@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -100,24 +101,17 @@ impl Endpoint {
         Ok(authorities.into_iter().collect())
     }
 
-    /// Connects, and reads the greeting.
+    /// Connects, and reads the greeting: all of the steps below, one after the other.
     pub async fn connect(&self) -> Result<Session<Secured>, Error> {
-        let tcp = self.dial().await?;
-        match self.tls {
-            Tls::Implicit => Session::greeted(self.secure(tcp).await?).await,
-            Tls::StartTls => {
-                let tcp = timeout(PROMPT, start_tls(tcp))
-                    .await
-                    .map_err(|_| Error::Timeout {
-                        step: "STARTTLS",
-                        limit: PROMPT,
-                    })??;
-                Ok(Session::without_greeting(self.secure(tcp).await?))
-            }
-        }
+        let addresses = self.resolve().await?;
+        let tcp = self.dial(&addresses).await?;
+        let tcp = self.start_tls(tcp).await?;
+        let secured = self.secure(tcp).await?;
+        self.greet(secured).await
     }
 
-    async fn dial(&self) -> Result<TcpStream, Error> {
+    /// The host's addresses.
+    pub async fn resolve(&self) -> Result<Vec<SocketAddr>, Error> {
         let resolve = |why: String| Error::Resolve {
             host: self.host.clone(),
             why,
@@ -129,6 +123,11 @@ impl Endpoint {
         .await
         .map_err(|_| resolve("no answer".to_owned()))?
         .map_err(|error| resolve(error.to_string()))?;
+        Ok(addresses.collect())
+    }
+
+    /// Connects to the first of these addresses that accepts.
+    pub async fn dial(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
         let mut why = "it has no address".to_owned();
         for address in addresses {
             match timeout(CONNECT, TcpStream::connect(address)).await {
@@ -147,11 +146,70 @@ impl Endpoint {
         })
     }
 
-    async fn secure(&self, tcp: TcpStream) -> Result<Secured, Error> {
-        let mut connector = TlsConnector::new().min_protocol_version(Some(Protocol::Tlsv12));
+    /// The dialogue before TLS, where there is one.
+    pub async fn start_tls(&self, tcp: TcpStream) -> Result<TcpStream, Error> {
+        match self.tls {
+            Tls::Implicit => Ok(tcp),
+            Tls::StartTls => timeout(PROMPT, start_tls(tcp))
+                .await
+                .map_err(|_| Error::Timeout {
+                    step: "STARTTLS",
+                    limit: PROMPT,
+                })?,
+        }
+    }
+
+    /// The TLS handshake, chain and host name checked.
+    pub async fn secure(&self, tcp: TcpStream) -> Result<Secured, Error> {
+        self.shake_hands(self.connector(Protocol::Tlsv12), tcp)
+            .await
+    }
+
+    /// The greeting, which is past where STARTTLS came before TLS.
+    pub async fn greet(&self, secured: Secured) -> Result<Session<Secured>, Error> {
+        match self.tls {
+            Tls::Implicit => Session::greeted(secured).await,
+            Tls::StartTls => Ok(Session::without_greeting(secured)),
+        }
+    }
+
+    /// Whether the server speaks TLS 1.3, tried on a connection of its own: the TLS library does not tell what it
+    /// agreed on.
+    pub async fn speaks_tls_1_3(&self) -> Result<bool, Error> {
+        let connector = self.connector(Protocol::Tlsv13);
+        match self.shake_hands_anew(connector).await {
+            Ok(_) => Ok(true),
+            Err(Error::Tls { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The certificate (DER) of a server that is not trusted, for a person to see what is wrong with it, on a
+    /// connection of its own that ends with the handshake: nothing is said over it.
+    pub async fn untrusted_certificate(&self) -> Option<Vec<u8>> {
+        let connector = self
+            .connector(Protocol::Tlsv12)
+            .danger_accept_invalid_certs(true)
+            .danger_accept_invalid_hostnames(true);
+        let shown = self.shake_hands_anew(connector).await.ok()?;
+        leaf(&shown)
+    }
+
+    async fn shake_hands_anew(&self, connector: TlsConnector) -> Result<Secured, Error> {
+        let tcp = self.dial(&self.resolve().await?).await?;
+        let tcp = self.start_tls(tcp).await?;
+        self.shake_hands(connector, tcp).await
+    }
+
+    fn connector(&self, least: Protocol) -> TlsConnector {
+        let mut connector = TlsConnector::new().min_protocol_version(Some(least));
         for authority in &self.authorities {
             connector = connector.add_root_certificate(authority.clone());
         }
+        connector
+    }
+
+    async fn shake_hands(&self, connector: TlsConnector, tcp: TcpStream) -> Result<Secured, Error> {
         timeout(HANDSHAKE, connector.connect(&self.host, Quick(tcp)))
             .await
             .map_err(|_| Error::Timeout {
@@ -163,6 +221,12 @@ impl Endpoint {
                 why: explain_tls(&error.to_string()),
             })
     }
+}
+
+/// The certificate (DER) that the server showed.
+#[must_use]
+pub fn leaf(secured: &Secured) -> Option<Vec<u8>> {
+    secured.peer_certificate().ok()??.to_der().ok()
 }
 
 /// The TLS library's words, and what to do about those that a user can mend.
