@@ -117,6 +117,8 @@ pub enum Command {
     Status,
     /// Have the daemon read its configuration again; a bad one is refused, and the old one stays
     Reload,
+    /// Try every link of the chain, and say what to do about a broken one
+    Doctor(DoctorArgs),
 }
 
 /// `wait`.
@@ -282,6 +284,17 @@ pub struct DaemonArgs {
     /// Print what starts the daemon at log-on, and do nothing else
     #[arg(long, value_name = "MANAGER")]
     pub print_unit: Option<UnitKind>,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Try the account with this address only
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: Option<String>,
+    /// Put a small mail into each watched folder, see whether it is announced, and delete it
+    #[arg(long)]
+    pub send_test: bool,
 }
 
 /// How a line of the daemon's log is written.

@@ -27,6 +27,7 @@
 //! - [`config`] reads what the user wrote, [`account`] is a mailbox made of it: how to log in ([`account::oauth2`] makes
 //!   access tokens), and what a refusal means ([`account::advice`]). A new provider goes there.
 //! - [`dns`] gets the keys that prove a sender.
+//! - [`doctor`] tries every link of the chain, and says what to do about a broken one.
 //! - [`logging`] sees to it that logs and panics hold no secret.
 
 pub mod account;
@@ -37,6 +38,7 @@ pub mod config;
 mod crash;
 pub mod daemon;
 pub mod dns;
+pub mod doctor;
 mod escape;
 mod hardening;
 pub mod imap;

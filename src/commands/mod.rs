@@ -5,6 +5,7 @@ pub mod announce;
 mod arm;
 mod code;
 mod daemon;
+mod doctor;
 mod exec;
 mod exit;
 mod extract;
@@ -98,7 +99,12 @@ impl House {
 /// Whether a command does anything with tokens: where they are stored must be known then.
 fn needs_keychain(command: &Command) -> bool {
     match command {
-        Command::List | Command::Refused | Command::Status | Command::Reload => false,
+        // The doctor says what is wrong with the configuration of it.
+        Command::List
+        | Command::Refused
+        | Command::Status
+        | Command::Reload
+        | Command::Doctor(_) => false,
         Command::Extract(args) => args.store,
         Command::Daemon(args) => args.print_unit.is_none(),
         _ => true,
@@ -136,6 +142,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Accept(args) => accept::accept(&house, args).await,
             Command::Status => status::status(&house).await,
             Command::Reload => reload::reload(&house).await,
+            Command::Doctor(args) => doctor::doctor(&house, args).await,
             Command::Daemon(args) => daemon::daemon(&house, &args).await,
         }
     };

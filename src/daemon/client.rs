@@ -77,6 +77,18 @@ impl Client {
         &self.greeting.config
     }
 
+    /// The daemon's version, for people.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.greeting.version
+    }
+
+    /// The version of the protocol that it speaks.
+    #[must_use]
+    pub fn protocol(&self) -> u32 {
+        self.greeting.protocol
+    }
+
     /// Makes the one request.
     pub async fn request(&mut self, request: Request) -> Result<(), Error> {
         let opening = Opening {

@@ -563,7 +563,7 @@ fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
 }
 
 /// `date-time` of RFC 3501 §9: `" 7-Feb-1994 21:52:25 -0800"`.
-fn internal_date(text: &str) -> Option<Timestamp> {
+pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
     Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()
 }
 

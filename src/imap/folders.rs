@@ -34,7 +34,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 impl<S: Wire> Session<S> {
     /// The folder that the server puts junk into: the one it says (RFC 6154 §2), else one that is called so.
-    pub(super) async fn junk_folder(&mut self) -> Result<Option<String>, Error> {
+    pub async fn junk_folder(&mut self) -> Result<Option<String>, Error> {
         let mut said = None;
         let mut called = None;
         let allowance = Allowance {

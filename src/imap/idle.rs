@@ -15,7 +15,7 @@ pub struct Idling(Sent);
 
 impl<S: Wire> Session<S> {
     /// Begins to idle. `None`: the server refuses, which means polling.
-    pub(super) async fn idle(&mut self) -> Result<Option<Idling>, Error> {
+    pub async fn idle(&mut self) -> Result<Option<Idling>, Error> {
         let sent = self
             .send(Command::new("IDLE", "IDLE"), Allowance::SHORT)
             .await?;
@@ -27,7 +27,7 @@ impl<S: Wire> Session<S> {
     }
 
     /// Waits until new mail is announced or `until` comes; says whether it was announced.
-    pub(super) async fn announced(&mut self, until: Instant) -> Result<bool, Error> {
+    pub async fn announced(&mut self, until: Instant) -> Result<bool, Error> {
         while !self.folder.announced {
             if self.unsolicited(until).await?.is_none() {
                 return Ok(false);
@@ -37,7 +37,7 @@ impl<S: Wire> Session<S> {
     }
 
     /// Ends `idling` (RFC 2177's DONE).
-    pub(super) async fn end(&mut self, idling: Option<Idling>) -> Result<(), Error> {
+    pub async fn end(&mut self, idling: Option<Idling>) -> Result<(), Error> {
         let Some(Idling(idle)) = idling else {
             return Ok(());
         };

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod idle;
 pub mod login;
 pub mod session;
+pub mod test_mail;
 #[cfg(test)]
 mod transcripts;
 pub mod watch;

@@ -49,6 +49,7 @@ pub struct Session<S: Wire> {
     commands: u32,
     capabilities: Option<Vec<String>>,
     heard: Option<(Timestamp, &'static str, Option<ServerText>)>,
+    logged_in_by: Option<String>,
     pace: Pace,
     /// SEARCH may be asked: its answer is one line, and a line has a limit.
     pub(super) may_search: bool,
@@ -110,6 +111,8 @@ impl<S: Wire> Session<S> {
     }
 
     fn take_greeting(&mut self, greeting: &Response<'_>) -> Result<(), Error> {
+        let (kind, text) = kind_of(greeting);
+        self.heard = Some((Timestamp::now(), kind, text));
         match greeting {
             Response::Data {
                 status: Status::Ok,
@@ -139,6 +142,7 @@ impl<S: Wire> Session<S> {
             commands: 0,
             capabilities: None,
             heard: None,
+            logged_in_by: None,
             pace: Pace::new(),
             may_search: true,
             folder: Folder::default(),
@@ -174,8 +178,14 @@ impl<S: Wire> Session<S> {
         Ok(self.offered().any(|c| c.eq_ignore_ascii_case(capability)))
     }
 
+    /// The command that the login was made with, and its mechanism (RFC 3501 §6.2.2).
+    #[must_use]
+    pub fn logged_in_by(&self) -> Option<&str> {
+        self.logged_in_by.as_deref()
+    }
+
     /// What the server offered when it last said.
-    pub(super) fn offered(&self) -> impl Iterator<Item = &str> {
+    pub fn offered(&self) -> impl Iterator<Item = &str> {
         self.capabilities.iter().flatten().map(String::as_str)
     }
 
@@ -236,7 +246,7 @@ impl<S: Wire> Session<S> {
     }
 
     /// Says goodbye (RFC 3501 §6.1.3) without waiting for the answer, ending `idling` in the same write.
-    pub(super) async fn logout(mut self, idling: Option<Idling>) {
+    pub async fn logout(mut self, idling: Option<Idling>) {
         let first = if idling.is_some() { DONE } else { "" };
         // Whether the server hears it makes no difference to us.
         let _ = self
@@ -275,6 +285,9 @@ impl<S: Wire> Session<S> {
             sleep(pause).await;
         }
         self.commands += 1;
+        if matches!(command.name, "AUTHENTICATE" | "LOGIN") {
+            self.logged_in_by = Some(method(&command));
+        }
         let sent = Sent {
             tag: format!("f{}", self.commands),
             command: command.name,
@@ -479,6 +492,14 @@ impl<S: Wire> Session<S> {
         if let Some(ResponseCode::Capabilities(offered)) = &outcome.code {
             self.capabilities = Some(offered.iter().map(name_of).collect());
         }
+    }
+}
+
+/// How a command logs in: by its name, and the mechanism behind AUTHENTICATE. Never what follows.
+fn method(command: &Command) -> String {
+    match (command.name, command.line.split(' ').nth(1)) {
+        ("AUTHENTICATE", Some(mechanism)) => format!("AUTHENTICATE {mechanism}"),
+        (name, _) => name.to_owned(),
     }
 }
 

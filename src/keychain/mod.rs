@@ -148,6 +148,12 @@ impl Keychain {
         store.delete(&item(service, account)).await
     }
 
+    /// Whether [`Self::probe`] writes; else it only reads, for the store cannot delete.
+    #[must_use]
+    pub fn is_probed_by_writing(&self) -> bool {
+        self.tokens().is_probed_by_writing()
+    }
+
     /// Shows that tokens can be stored before something is done that needs it: writes, reads back and deletes an item
     /// of its own.
     pub async fn probe(&self) -> Result<(), Error> {

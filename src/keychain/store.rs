@@ -71,6 +71,11 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Deletes a secret; `false` where there was none.
     fn delete<'a>(&'a self, item: &'a Item) -> Doing<'a, bool>;
 
+    /// Whether [`Self::probe`] writes: what cannot be deleted again is not written.
+    fn is_probed_by_writing(&self) -> bool {
+        true
+    }
+
     /// Shows that it works, with an item that is nobody's.
     fn probe<'a>(&'a self, item: &'a Item, secret: &'a SecretString) -> Doing<'a, ()> {
         Box::pin(async move {

@@ -345,6 +345,19 @@ impl Locked<'_> {
         self.ledger.find(username)
     }
 
+    /// Shows that the ledger can be written: a file of the usual size is made beside it, and taken away.
+    pub fn probe(&self) -> Result<(), Error> {
+        const SIZE: usize = 4096;
+        let directory = &self.ledger.directory;
+        let write = || -> io::Result<()> {
+            let mut new = tempfile::NamedTempFile::new_in(directory)?;
+            new.write_all(&[b' '; SIZE])?;
+            new.as_file().sync_all()?;
+            new.close()
+        };
+        write().map_err(|error| failed(directory, "written", &error))
+    }
+
     /// Replaces what is known of a username, durably.
     pub fn put(&self, record: Record) -> Result<(), Error> {
         let mut records = self.ledger.read()?;

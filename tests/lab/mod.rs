@@ -21,7 +21,8 @@
 //! * [`Mta`]: Exim, which takes mail by SMTP and hands it to Dovecot;
 //! * [`Salesforce`]: a stand-in for its login and reset pages, which mails through that;
 //! * [`AuthorizationServer`]: a certified OAuth 2.0 server, and a person with a browser;
-//! * [`Dns`]: a name server that tells the truth, nothing, or lies.
+//! * [`Dns`]: a name server that tells the truth, nothing, or lies;
+//! * [`doctor`]: what `fetch-token doctor` says of each link.
 //!
 //! Nothing here is skipped when a part is missing: the test fails and names the Debian package. Everything works
 //! as root (the servers then run as `nobody`) and as anybody else, and every process is ended by its own id.
@@ -41,6 +42,7 @@ mod daemon;
 mod deliveries;
 mod disk;
 mod dns;
+pub mod doctor;
 mod dovecot;
 mod example;
 mod faults;

@@ -1,0 +1,41 @@
+//! The keychain: something is written, read back and deleted, under a name of its own.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::check::{Check, Link, Trouble, took};
+use crate::keychain::Keychain;
+
+/// How long a person may take to unlock it.
+const PERSON: Duration = Duration::from_secs(45);
+
+/// Tries the store that is configured; where the configuration does not tell, none.
+pub(super) async fn round_trip(keychain: &Keychain, is_known: bool) -> Check {
+    if !is_known {
+        return Check::not_tried(Link::Keychain);
+    }
+    let begin = Instant::now();
+    match timeout(PERSON, keychain.probe()).await {
+        Ok(Ok(())) => {
+            let (name, time) = (keychain.name(), took(begin.elapsed()));
+            let measured = if keychain.is_probed_by_writing() {
+                format!("{name} wrote, gave back and deleted an item in {time}")
+            } else {
+                format!("{name} was read in {time}, not written to: it has no command that deletes")
+            };
+            Check::sound(Link::Keychain, measured).with("store", keychain.name())
+        }
+        Ok(Err(error)) => Check::broken(Link::Keychain, Trouble::Keychain, &error.to_string())
+            .with("store", keychain.name()),
+        Err(_) => {
+            let sentence = format!(
+                "the keychain ({}) did not answer within {} s. Look whether it waits for you to unlock it",
+                keychain.name(),
+                PERSON.as_secs()
+            );
+            Check::broken(Link::Keychain, Trouble::Keychain, &sentence)
+                .with("store", keychain.name())
+        }
+    }
+}
