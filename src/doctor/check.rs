@@ -349,7 +349,10 @@ mod tests {
                 .advice
                 .is_some_and(|advice| advice.starts_with("Check"))
         );
-        let error = Error::LoginUnavailable(ServerText::new("[UNAVAILABLE] busy"));
+        let error = Error::LoginUnavailable {
+            text: ServerText::new("[UNAVAILABLE] busy"),
+            advice: "Try again later",
+        };
         let check = Check::of_mailbox(Link::Login, &error);
         assert_eq!(check.trouble(), Some(Trouble::Mailbox));
         assert!(check.advice.is_some());
