@@ -358,7 +358,7 @@ fn whatever_hangs_it_ends_within_a_minute() {
     let program = stage.program().deadline(Duration::from_secs(90));
     let output = doctor(&program, []).expect_code(4);
     assert!(
-        output.elapsed < Duration::from_secs(60),
+        output.elapsed < Duration::from_mins(1),
         "{:?}",
         output.elapsed
     );

@@ -11,7 +11,13 @@ fn printed(home: &Home, manager: &str) -> String {
     let folder = home.path().join("a b%h$HOME <&>");
     std::fs::create_dir(&folder).expect("make a folder");
     let program = folder.join("fetch-token");
-    std::fs::copy(env!("CARGO_BIN_EXE_fetch-token"), &program).expect("copy the program");
+    // Copied by another process: what is open for writing here may be handed to a child of another test, and then it
+    // cannot be run (ETXTBSY).
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_fetch-token"))
+        .arg(&program)
+        .status();
+    assert!(copied.expect("run cp").success(), "copy the program");
     let output = Program::new(&program)
         .at_home(home)
         .run([

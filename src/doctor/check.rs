@@ -351,7 +351,7 @@ mod tests {
         );
         let error = Error::LoginUnavailable {
             text: ServerText::new("[UNAVAILABLE] busy"),
-            advice: "Try again later",
+            advice: "Try again later".to_owned(),
         };
         let check = Check::of_mailbox(Link::Login, &error);
         assert_eq!(check.trouble(), Some(Trouble::Mailbox));
