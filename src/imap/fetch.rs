@@ -118,12 +118,15 @@ pub(super) struct Fetched {
 struct Parts {
     there: BTreeMap<u32, Zeroizing<Vec<u8>>>,
     absent: BTreeSet<u32>,
+    /// Those that have a size and came without an octet.
+    empty: BTreeSet<u32>,
 }
 
 impl Parts {
     fn retain(&mut self, is_wanted: impl Fn(u32) -> bool) {
         self.there.retain(|uid, _| is_wanted(*uid));
         self.absent.retain(|uid| is_wanted(*uid));
+        self.empty.retain(|uid| is_wanted(*uid));
     }
 
     fn highest(&self) -> Option<u32> {
@@ -359,7 +362,10 @@ impl<S: Wire> Session<S> {
                 start: 0,
                 ..
             }) => {
-                listed.worth.insert(uid, triage(header));
+                // At least the empty line belongs to it (RFC 3501 §6.4.5): who sends nothing has not told.
+                listed
+                    .worth
+                    .insert(uid, header.is_empty() || triage(header));
             }
             Some(Part {
                 uid: Some(uid),
@@ -407,8 +413,26 @@ impl<S: Wire> Session<S> {
         Ok(!found.messages.is_empty() || !found.rest.is_empty())
     }
 
-    /// The first octets of each mail in the set `uids`.
+    /// The first octets of each mail in the set `uids`. Those that came empty are asked for alone once more: hoodiecrow
+    /// answers with the first of several mails only. Where that does not help, they are absent.
     async fn fetch_first(&mut self, uids: &str, idling: Option<Idling>) -> Result<Parts, Error> {
+        let mut parts = self.fetch_octets(uids, idling).await?;
+        for uid in std::mem::take(&mut parts.empty).into_iter().take(TOGETHER) {
+            let mut alone = self.fetch_octets(&uid.to_string(), None).await?;
+            match alone.there.remove(&uid) {
+                Some(octets) => {
+                    parts.there.insert(uid, octets);
+                }
+                None => {
+                    parts.absent.insert(uid);
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// What the server answers with when it is asked for the first octets of each mail in the set `uids`.
+    async fn fetch_octets(&mut self, uids: &str, idling: Option<Idling>) -> Result<Parts, Error> {
         let mut parts = Parts::default();
         let line =
             format!("UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{FIRST}>)");
@@ -424,11 +448,21 @@ impl<S: Wire> Session<S> {
         self.complete(&sent, COMMAND, |response| match part(response) {
             Some(Part {
                 uid: Some(uid),
+                size: Some(1..),
+                octets: Octets::There([]),
+                start: 0,
+                ..
+            }) if !parts.there.contains_key(&uid) => {
+                parts.empty.insert(uid);
+            }
+            Some(Part {
+                uid: Some(uid),
                 octets: Octets::There(octets),
                 start: 0,
                 ..
             }) => {
                 parts.absent.remove(&uid);
+                parts.empty.remove(&uid);
                 parts.there.insert(uid, Zeroizing::new(octets.to_vec()));
             }
             Some(Part {
@@ -525,6 +559,8 @@ fn listing(mails: usize, literal: usize) -> Allowance {
 #[derive(Debug, Default)]
 struct Part<'a> {
     uid: Option<u32>,
+    /// `RFC822.SIZE`, which some servers estimate.
+    size: Option<u32>,
     arrived: Option<Timestamp>,
     octets: Octets<'a>,
     /// Where in the section `octets` begin.
@@ -551,6 +587,7 @@ fn part<'a>(response: &'a Response<'_>) -> Option<Part<'a>> {
     for attribute in attributes {
         match attribute {
             AttributeValue::Uid(uid) => part.uid = Some(*uid),
+            AttributeValue::Rfc822Size(size) => part.size = Some(*size),
             AttributeValue::InternalDate(date) => part.arrived = internal_date(date),
             AttributeValue::BodySection { data, index, .. } => {
                 part.octets = data.as_deref().map_or(Octets::Nil, Octets::There);

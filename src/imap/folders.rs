@@ -13,14 +13,7 @@ use crate::escape::escaped;
 const LISTED: usize = 256 * 1024;
 
 /// What junk folders are called where the server does not say which it is (RFC 6154), in lower case.
-const JUNK: [&str; 6] = [
-    "junk",
-    "spam",
-    "junk email",
-    "junk e-mail",
-    "bulk mail",
-    "inbox.spam",
-];
+const JUNK: [&str; 5] = ["junk", "spam", "junk email", "junk e-mail", "bulk mail"];
 
 /// Longest folder name that is taken from a list, in characters. File systems, and so most servers, end at 255.
 const NAME: usize = 255;
@@ -60,7 +53,7 @@ impl<S: Wire> Session<S> {
                 };
                 if attributes.contains(&NameAttribute::Junk) {
                     said.get_or_insert(name);
-                } else if JUNK.contains(&name.to_lowercase().as_str()) {
+                } else if is_called_junk(&name, list.delimiter.as_deref()) {
                     called.get_or_insert(name);
                 }
             })
@@ -71,6 +64,17 @@ impl<S: Wire> Session<S> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a folder is called as junk folders are. Some servers keep all folders below INBOX (Courier, and Cyrus with
+/// its default namespace).
+fn is_called_junk(name: &str, delimiter: Option<&str>) -> bool {
+    let name = name.to_lowercase();
+    let below_inbox = name
+        .strip_prefix("inbox")
+        .zip(delimiter)
+        .and_then(|(rest, delimiter)| rest.strip_prefix(delimiter));
+    JUNK.contains(&below_inbox.unwrap_or(&name))
 }
 
 /// A folder's name as the wire wants it: modified UTF-7 (RFC 3501 §5.1.3), quoted.
@@ -133,7 +137,7 @@ fn folder_name(wire: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{folder_name, mailbox_name};
+    use super::{folder_name, is_called_junk, mailbox_name};
 
     #[test]
     fn folder_names_are_written_in_modified_utf_7_and_read_back() {
@@ -152,6 +156,24 @@ mod tests {
                 .replace("\\\"", "\"")
                 .replace("\\\\", "\\");
             assert_eq!(folder_name(&bare).as_deref(), Some(folder));
+        }
+    }
+
+    #[test]
+    fn a_junk_folder_is_known_by_its_name_at_the_top_and_below_inbox() {
+        for (name, delimiter, is_junk) in [
+            ("Junk", Some("/"), true),
+            ("Junk E-mail", None, true),
+            ("INBOX.Spam", Some("."), true),
+            ("INBOX.Junk", Some("."), true),
+            ("INBOX/junk", Some("/"), true),
+            ("INBOX.Junk", Some("/"), false),
+            ("INBOX.Junk", None, false),
+            ("Archive.Junk", Some("."), false),
+            ("INBOX.Junk.2025", Some("."), false),
+            ("Junkyard", Some("."), false),
+        ] {
+            assert_eq!(is_called_junk(name, delimiter), is_junk, "{name}");
         }
     }
 

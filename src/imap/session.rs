@@ -239,6 +239,13 @@ impl<S: Wire> Session<S> {
         Ok(&self.folder)
     }
 
+    /// Lets the server look for new mail in the open folder (RFC 3501 §6.1.2): Courier does so at no other command,
+    /// and a search finds what the server has seen.
+    pub(super) async fn look_around(&mut self) -> Result<(), Error> {
+        self.run(Command::new("NOOP", "NOOP"), Allowance::SHORT)
+            .await
+    }
+
     /// The folder is about to be searched: what is announced from now on is news.
     pub(super) fn note_searched(&mut self) {
         self.folder.searched = self.folder.exists;

@@ -123,6 +123,9 @@ impl<M: Mailbox> Watch<M> {
                     }
                 }
                 Next::Search { reopen: false } => {
+                    if idling.is_none() && !session.folder.announced {
+                        session.look_around().await?;
+                    }
                     self.search(session, idling.take(), false).await?;
                     self.serve(session).await?;
                 }
