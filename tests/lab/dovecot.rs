@@ -3,12 +3,13 @@
 mod mischief;
 
 use super::ca::{Ca, Identity};
+use super::lmtp;
 use super::maildir::Maildir;
 use super::peer::Peer;
 use super::process::{self, Owner, eventually, require, require_part, spawn_kept};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -339,44 +340,7 @@ impl Dovecot {
     /// Delivers by LMTP, as a mail server does; returns when Dovecot has taken the mail.
     pub fn deliver_by_lmtp(&self, user: User, mail: &[u8]) {
         require_part("/usr/lib/dovecot/lmtp", "dovecot-lmtpd");
-        let stream = TcpStream::connect(("127.0.0.1", self.lmtp_port())).expect("connect to LMTP");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("set a time limit");
-        let mut answers = BufReader::new(&stream);
-        let mut expect = |code: &str| {
-            loop {
-                let mut line = String::new();
-                answers.read_line(&mut line).expect("an answer by LMTP");
-                assert!(
-                    line.starts_with(code),
-                    "LMTP: expected {code}, got {line:?}\n{}",
-                    self.log()
-                );
-                if line.as_bytes().get(3) != Some(&b'-') {
-                    return;
-                }
-            }
-        };
-        let say = |bytes: &[u8]| (&stream).write_all(bytes).expect("speak LMTP");
-        expect("220");
-        say(b"LHLO lab.example\r\n");
-        expect("250");
-        say(b"MAIL FROM:<support@salesforce.com>\r\n");
-        expect("250");
-        say(format!("RCPT TO:<{}>\r\n", user.name).as_bytes());
-        expect("250");
-        say(b"DATA\r\n");
-        expect("354");
-        for line in mail.split_inclusive(|&byte| byte == b'\n') {
-            if line.starts_with(b".") {
-                say(b".");
-            }
-            say(line);
-        }
-        say(b".\r\n");
-        expect("250");
-        say(b"QUIT\r\n");
+        lmtp::deliver(self.lmtp_port(), user.name, mail, || self.log());
     }
 
     /// An independent IMAP client, logged in.
@@ -457,7 +421,8 @@ fn identity(certificate: Certificate) -> &'static Identity {
     }
 }
 
-fn greets(port: u16) -> bool {
+/// Whether an IMAP server greets there.
+pub(super) fn greets(port: u16) -> bool {
     let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return false;
     };

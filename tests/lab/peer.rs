@@ -16,14 +16,32 @@ pub struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailboxState {
     pub uid_validity: u32,
-    pub uid_next: u32,
+    /// `None`: the server does not tell it here (Courier).
+    pub uid_next: Option<u32>,
     /// UID and flags, in the mailbox's order; the flags sorted, `\Recent` among them.
     pub messages: Vec<(u32, Vec<String>)>,
 }
 
 impl Peer {
-    /// Connects in plain text on loopback and logs in by AUTHENTICATE PLAIN.
+    /// Connects in plain text on loopback and logs in by AUTHENTICATE PLAIN, in the way that every server knows.
     pub(super) fn connect(port: u16, user: User) -> Self {
+        let mut peer = Self::greeted(port);
+        let response =
+            base64::prelude::BASE64_STANDARD.encode(format!("\0{}\0{}", user.name, user.password));
+        let tag = peer.send("AUTHENTICATE PLAIN");
+        peer.go_on(&format!("{response}\r\n").into_bytes());
+        peer.finish(&tag)
+            .unwrap_or_else(|status| panic!("AUTHENTICATE: {status}"));
+        peer
+    }
+
+    /// Tries LOGIN with quoted strings (RFC 3501 §4.3); the server's words where it refuses.
+    pub(super) fn log_in_quoted(port: u16, user: User) -> Result<(), String> {
+        let login = format!("LOGIN {} {}", quoted(user.name), quoted(user.password));
+        Self::greeted(port).attempt(&login).map(|_| ())
+    }
+
+    fn greeted(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect to IMAP");
         stream
             .set_read_timeout(Some(Duration::from_mins(1)))
@@ -37,10 +55,25 @@ impl Peer {
             greeting.starts_with("* OK"),
             "the greeting was {greeting:?}"
         );
-        let response =
-            base64::prelude::BASE64_STANDARD.encode(format!("\0{}\0{}", user.name, user.password));
-        peer.command(&format!("AUTHENTICATE PLAIN {response}"));
         peer
+    }
+
+    /// Sends a command's first line; its tag.
+    fn send(&mut self, command: &str) -> String {
+        self.serial += 1;
+        let tag = format!("p{}", self.serial);
+        self.stream
+            .get_mut()
+            .write_all(format!("{tag} {command}\r\n").as_bytes())
+            .expect("send a command");
+        tag
+    }
+
+    /// Sends the rest of a command, when the server asks for it.
+    fn go_on(&mut self, rest: &[u8]) {
+        let line = self.line();
+        assert!(line.starts_with('+'), "no continuation: {line}");
+        self.stream.get_mut().write_all(rest).expect("go on");
     }
 
     fn line(&mut self) -> String {
@@ -55,18 +88,49 @@ impl Peer {
 
     /// One command to its end: the untagged lines, a literal's bytes following its line. Anything but OK fails the test.
     pub fn command(&mut self, command: &str) -> Vec<String> {
-        self.serial += 1;
-        let tag = format!("p{}", self.serial);
-        self.stream
-            .get_mut()
-            .write_all(format!("{tag} {command}\r\n").as_bytes())
-            .expect("send a command");
+        self.attempt(command)
+            .unwrap_or_else(|status| panic!("{command}: {status}"))
+    }
+
+    /// The same, where the server may refuse; then its words.
+    pub fn attempt(&mut self, command: &str) -> Result<Vec<String>, String> {
+        let tag = self.send(command);
+        self.finish(&tag)
+    }
+
+    /// Puts a mail into a folder (RFC 3501 §6.3.11), as if it had arrived at this time: `"24-Nov-2026 18:00:00 +0000"`.
+    pub fn append(&mut self, folder: &str, arrived: Option<&str>, mail: &[u8]) {
+        let arrived = arrived.map_or_else(String::new, |date| format!("\"{date}\" "));
+        let tag = self.send(&format!(
+            "APPEND {} {arrived}{{{}}}",
+            quoted(folder),
+            mail.len()
+        ));
+        self.go_on(&[mail, b"\r\n"].concat());
+        self.finish(&tag)
+            .unwrap_or_else(|status| panic!("APPEND into {folder}: {status}"));
+    }
+
+    /// What the server says it can do, now that somebody has logged in.
+    pub fn capabilities(&mut self) -> Vec<String> {
+        self.command("CAPABILITY")
+            .iter()
+            .filter_map(|line| line.strip_prefix("* CAPABILITY "))
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn finish(&mut self, tag: &str) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         loop {
             let line = self.line();
             if let Some(status) = line.strip_prefix(&format!("{tag} ")) {
-                assert!(status.starts_with("OK"), "{command}: {status}");
-                return lines;
+                return if status.starts_with("OK") {
+                    Ok(lines)
+                } else {
+                    Err(status.to_owned())
+                };
             }
             let literal = line
                 .strip_suffix('}')
@@ -83,16 +147,16 @@ impl Peer {
 
     /// Everything there is to see of a folder, without touching it.
     pub fn mailbox(&mut self, folder: &str) -> MailboxState {
-        let opened = self.command(&format!("EXAMINE \"{folder}\""));
-        let number = |code: &str| -> u32 {
+        let opened = self.command(&format!("EXAMINE {}", quoted(folder)));
+        let number = |code: &str| -> Option<u32> {
             opened
                 .iter()
                 .find_map(|line| line.split_once(&format!("[{code} ")))
                 .and_then(|(_, rest)| rest.split(']').next())
                 .and_then(|digits| digits.parse().ok())
-                .unwrap_or_else(|| panic!("no {code} in {opened:?}"))
         };
-        let (uid_validity, uid_next) = (number("UIDVALIDITY"), number("UIDNEXT"));
+        let uid_validity = number("UIDVALIDITY").unwrap_or_else(|| panic!("{opened:?}"));
+        let uid_next = number("UIDNEXT");
         let mut messages = Vec::new();
         if !opened.iter().any(|line| line == "* 0 EXISTS") {
             for line in self.command("FETCH 1:* (UID FLAGS)") {
@@ -101,7 +165,7 @@ impl Peer {
                 }
             }
         }
-        self.command("UNSELECT");
+        self.leave();
         MailboxState {
             uid_validity,
             uid_next,
@@ -109,15 +173,21 @@ impl Peer {
         }
     }
 
+    /// Leaves the folder. Not every server has UNSELECT; CLOSE expunges nothing after EXAMINE (RFC 3501 §6.4.2), and
+    /// pymap and hoodiecrow refuse it then, which is as good.
+    fn leave(&mut self) {
+        let _ = self.attempt("CLOSE");
+    }
+
     /// The mail with this UID, as the server serves it.
     pub fn mail(&mut self, folder: &str, uid: u32) -> String {
-        self.command(&format!("EXAMINE \"{folder}\""));
+        self.command(&format!("EXAMINE {}", quoted(folder)));
         let lines = self.command(&format!("UID FETCH {uid} BODY.PEEK[]"));
         let place = lines
             .iter()
             .position(|line| line.contains(" FETCH ("))
             .unwrap_or_else(|| panic!("no mail with UID {uid} in {folder}"));
-        self.command("UNSELECT");
+        self.leave();
         lines[place + 1].clone()
     }
 }
@@ -134,4 +204,9 @@ fn uid_and_flags(line: &str) -> (u32, Vec<String>) {
     let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
     flags.sort();
     (uid, flags)
+}
+
+/// A string of RFC 3501 §4.3 in its quoted form.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
