@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::account::Instance;
-use crate::imap::Cursor;
+use crate::account::discovery::Address;
+use crate::imap::{Cursor, Tls};
 
 /// Takes a new Salesforce security token from the mailbox it is sent to into the OS keychain.
 #[derive(Debug, Parser)]
@@ -115,6 +116,10 @@ pub enum Command {
     Daemon(DaemonArgs),
     /// Show how the daemon's accounts are doing; exit code 4 where no daemon runs
     Status,
+    /// Add a mailbox: find its server, log in, choose usernames, store the password, write the configuration
+    Login(LoginArgs),
+    /// Take a mailbox out of the configuration, and its password out of the keychain
+    Logout(LogoutArgs),
     /// Have the daemon read its configuration again; a bad one is refused, and the old one stays
     Reload,
     /// Try every link of the chain, and say what to do about a broken one
@@ -313,6 +318,91 @@ pub enum UnitKind {
     Systemd,
     /// A launchd agent
     Launchd,
+}
+
+/// `login`.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub struct LoginArgs {
+    /// The mailbox's address
+    pub address: Address,
+    /// Do not look for the IMAP server: it is this one
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Its port, where it is not the usual one
+    #[arg(long, value_name = "PORT", requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// When TLS begins
+    #[arg(
+        long,
+        value_name = "WHEN",
+        requires = "host",
+        default_value = "implicit"
+    )]
+    pub tls: Tls,
+    /// A PEM file with authorities trusted besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The login name, where it is not the address
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// A Salesforce username, or a glob of some, whose tokens may come to this mailbox; may be repeated
+    #[arg(long = "username", value_name = "GLOB")]
+    pub usernames: Vec<String>,
+    /// Read the password from the first line of standard input
+    #[arg(long, conflicts_with = "oauth")]
+    pub password_stdin: bool,
+    /// Log in with OAuth 2.0 at this provider, by a client of your own
+    #[arg(long, value_name = "PROVIDER", requires = "client_id")]
+    pub oauth: Option<OAuthProvider>,
+    /// The client's ID at the provider
+    #[arg(long, value_name = "ID", requires = "oauth")]
+    pub client_id: Option<String>,
+    /// The client has a secret, which the keychain holds
+    #[arg(long, requires = "oauth")]
+    pub client_secret_in_keychain: bool,
+    /// The organization at Microsoft
+    #[arg(long, value_name = "TENANT", requires = "oauth")]
+    pub tenant: Option<String>,
+    /// Show a code to be typed in a browser on another machine, instead of waiting for one on this
+    #[arg(long)]
+    pub device: bool,
+    /// Ask Thunderbird's database as well, which then learns the address's domain
+    #[arg(long, conflicts_with = "host")]
+    pub ispdb: bool,
+    /// Take a server that only DNS names, and replace an account that is there, without asking
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Who gives access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OAuthProvider {
+    /// Gmail and Workspace
+    Google,
+    /// Outlook.com and Microsoft 365
+    Microsoft,
+}
+
+impl OAuthProvider {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::Microsoft => "microsoft",
+        }
+    }
+}
+
+/// `logout`.
+#[derive(Debug, Args)]
+pub struct LogoutArgs {
+    /// The mailbox's address
+    pub address: Address,
 }
 
 fn username(text: &str) -> Result<String, String> {

@@ -1,11 +1,14 @@
 //! The configuration file, and errors that point at the place in it.
 
 mod choice;
+mod discovery;
+pub mod edit;
 mod hook;
 mod instance;
 mod keychain;
 
 pub use choice::NoAccount;
+pub use discovery::Discovery;
 pub use hook::{Hook, Input, Occasion};
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +28,7 @@ use crate::mail::{self, Policy, Recipients, UsernameGlobs};
 /// What the user configured.
 #[derive(Debug)]
 pub struct Config {
-    /// At least one.
+    /// At least one, but in a [draft](Config::draft).
     pub accounts: Vec<Arc<Account>>,
     /// Where the keys that prove a sender come from; `None` is the system's DNS.
     pub keys: Option<KeysFrom>,
@@ -33,6 +36,8 @@ pub struct Config {
     pub hooks: Arc<[Hook]>,
     /// Where tokens are stored.
     pub keychain: Choice,
+    /// Where servers are looked for.
+    pub discovery: Discovery,
 }
 
 /// Where the keys that prove a sender come from.
@@ -49,7 +54,7 @@ pub enum KeysFrom {
 pub enum Error {
     /// There is no file.
     #[error(
-        "there is no configuration at {}. Write one, for example:\n\n{EXAMPLE}", .0.display()
+        "there is no configuration at {}. Call `fetch-token login ADDRESS`, or write one, for example:\n\n{EXAMPLE}", .0.display()
     )]
     Missing(PathBuf),
     /// The file cannot be read.
@@ -94,6 +99,8 @@ struct File {
     hook: Vec<hook::Entry>,
     #[serde(default)]
     keychain: keychain::Entry,
+    #[serde(default)]
+    discovery: discovery::Entry,
 }
 
 /// The one table that commands without a mailbox need.
@@ -114,6 +121,7 @@ struct Entry {
     tls: Tls,
     password: Option<Spanned<Password>>,
     oauth2: Option<Spanned<oauth2::Entry>>,
+    user: Option<Spanned<String>>,
     addresses: Option<Spanned<Vec<String>>>,
     usernames: Spanned<Vec<String>>,
     folders: Option<Spanned<Vec<String>>>,
@@ -150,11 +158,7 @@ impl Sender {
         match (&self.resolver, &self.dkim_keys) {
             (None, None) => Ok(None),
             (Some(resolver), None) => server(resolver.get_ref()).map_or_else(
-                || {
-                    let what = "a resolver is an IP address, with a port or without: \"192.0.2.1\", \
-                                \"127.0.0.1:5353\", \"[2001:db8::1]:53\"";
-                    Err((resolver.span(), what.to_owned()))
-                },
+                || Err((resolver.span(), NO_SERVER.to_owned())),
                 |address| Ok(Some(KeysFrom::Resolver(address))),
             ),
             // Relative to the file that names it, wherever the command is run.
@@ -166,6 +170,9 @@ impl Sender {
         }
     }
 }
+
+const NO_SERVER: &str = "a resolver is an IP address, with a port or without: \"192.0.2.1\", \"127.0.0.1:5353\", \
+                         \"[2001:db8::1]:53\"";
 
 /// A DNS server's address; 53 is DNS's port (RFC 1035 §4.2).
 fn server(text: &str) -> Option<SocketAddr> {
@@ -253,14 +260,18 @@ impl Config {
 
     /// Reads the text of a file, which errors name.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let config = Self::draft(text, file)?;
+        if config.accounts.is_empty() {
+            let what = format!("no [[account]] here. For example:\n\n{EXAMPLE}");
+            return Err(place(file, text, 0, what));
+        }
+        Ok(config)
+    }
+
+    /// Reads a text to which the first account may be added yet.
+    pub fn draft(text: &str, file: &Path) -> Result<Self, Error> {
         let wrong = |(span, what): (Range<usize>, String)| place(file, text, span.start, what);
         let parsed: File = from_toml(text, file)?;
-        if parsed.account.is_empty() {
-            return Err(wrong((
-                0..0,
-                format!("no [[account]] here. For example:\n\n{EXAMPLE}"),
-            )));
-        }
         let keys = parsed.sender.keys(file).map_err(&wrong)?;
         let mut accounts: Vec<Arc<Account>> = Vec::new();
         for entry in parsed.account {
@@ -279,7 +290,8 @@ impl Config {
             accounts,
             keys,
             hooks: hooks.collect::<Result<_, _>>().map_err(&wrong)?,
-            keychain: parsed.keychain.check().map_err(wrong)?,
+            keychain: parsed.keychain.check().map_err(&wrong)?,
+            discovery: parsed.discovery.check().map_err(wrong)?,
         })
     }
 
@@ -297,6 +309,18 @@ impl Config {
     }
 }
 
+/// The login name: the address, where no other is configured.
+fn user(named: Option<&Spanned<String>>, address: &str) -> Result<String, (Range<usize>, String)> {
+    let Some(user) = named else {
+        return Ok(address.to_owned());
+    };
+    if user.get_ref().is_empty() || user.get_ref().contains(char::is_control) {
+        let what = "a login name is not empty and holds no control characters";
+        return Err((user.span(), what.to_owned()));
+    }
+    Ok(user.get_ref().clone())
+}
+
 /// Checks what the types cannot say.
 fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range<usize>, String)> {
     let address = entry.address.get_ref();
@@ -306,6 +330,7 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             "an address holds an @, for example \"integration@acme.example\"".to_owned(),
         ));
     }
+    let user = user(entry.user.as_ref(), address)?;
     if entry.host.get_ref().is_empty() {
         return Err((entry.host.span(), "the host is empty".to_owned()));
     }
@@ -375,7 +400,8 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             tls: entry.tls,
             authorities,
         },
-        address: entry.address.into_inner(),
+        user,
+        address: address.clone(),
         login: login(entry.password, entry.oauth2)?,
         folder,
         other_folders,
@@ -533,6 +559,15 @@ usernames = ["*@acme.example"]
                 format!("{GOOD}[sender]\nresolver = \"dns.acme.example\"\n"),
                 "config.toml:7:12: a resolver is an IP address, with a port or without: \"192.0.2.1\", \
                  \"127.0.0.1:5353\", \"[2001:db8::1]:53\"",
+            ),
+            (
+                format!("{GOOD}user = \"\"\n"),
+                "config.toml:6:8: a login name is not empty and holds no control characters",
+            ),
+            (
+                format!("{GOOD}[discovery]\nautoconfig = [\"http://autoconfig.acme.example/\"]\n"),
+                "config.toml:7:14: these are URLs that begin with https://, in which {domain} and {address} stand for \
+                 those of the mailbox",
             ),
             (
                 format!("{GOOD}[sender]\nform = []\n"),

@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
@@ -14,7 +15,6 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
-use hickory_resolver::{ResolverBuilder, TokioResolver};
 use tokio::time::{Instant, timeout};
 
 use crate::config::KeysFrom;
@@ -100,29 +100,18 @@ impl KeySource {
     /// The system's resolver.
     #[must_use]
     pub fn system() -> Self {
-        Self::resolver(|| TokioResolver::builder_tokio().ok())
+        Self::resolver(None)
     }
 
     /// A resolver at an address of its own.
     #[must_use]
     pub fn at(server: SocketAddr) -> Self {
-        Self::resolver(move || {
-            let servers = vec![name_server(server.ip(), server.port())];
-            let config = ResolverConfig::from_name_servers(servers);
-            let provider = TokioRuntimeProvider::default();
-            Some(TokioResolver::builder_with_config(config, provider))
-        })
+        Self::resolver(Some(server))
     }
 
-    fn resolver(
-        builder: impl FnOnce() -> Option<ResolverBuilder<TokioRuntimeProvider>> + Send + 'static,
-    ) -> Self {
+    fn resolver(server: Option<SocketAddr>) -> Self {
         Self::Dns {
-            resolver: LazyLock::new(Box::new(|| {
-                let mut builder = builder()?;
-                limit(builder.options_mut());
-                builder.build().ok().map(Box::new)
-            })),
+            resolver: LazyLock::new(Box::new(move || resolver(server).map(Box::new))),
             rests_until: Mutex::new(None),
         }
     }
@@ -171,6 +160,21 @@ impl KeySource {
         *rests() = is_slow.then(|| Instant::now() + REST);
         answer
     }
+}
+
+/// A resolver that asks this server, else the system's. `None`: this machine has none configured.
+#[must_use]
+pub fn resolver(server: Option<SocketAddr>) -> Option<TokioResolver> {
+    let mut builder = match server {
+        None => TokioResolver::builder_tokio().ok()?,
+        Some(server) => {
+            let servers = vec![name_server(server.ip(), server.port())];
+            let config = ResolverConfig::from_name_servers(servers);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        }
+    };
+    limit(builder.options_mut());
+    builder.build().ok()
 }
 
 fn limit(options: &mut ResolverOpts) {

@@ -1,6 +1,7 @@
 //! A mailbox as the user described it, and how we log in to it.
 
 pub mod advice;
+pub mod discovery;
 mod instance;
 pub mod oauth2;
 mod password;
@@ -30,8 +31,10 @@ pub enum Login {
 /// One mailbox that token mails come to.
 #[derive(Debug, PartialEq)]
 pub struct Account {
-    /// Its address, which is its login name.
+    /// Its address.
     pub address: String,
+    /// Its login name, which is its address nearly everywhere.
+    pub user: String,
     /// Its server.
     pub endpoint: Endpoint,
     /// How we log in to it.
@@ -130,7 +133,7 @@ impl Account {
 
     fn with(&self, proof: Proof) -> Credentials {
         Credentials {
-            user: self.address.clone(),
+            user: self.user.clone(),
             proof,
         }
     }

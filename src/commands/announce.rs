@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::Failure;
+use super::{Exit, Failure};
 use crate::cli::Global;
 use crate::imap::Cursor;
 use crate::ledger::Origin;
@@ -70,6 +70,55 @@ impl Announcer {
     /// A sentence about something that failed, said even to those who want quiet.
     pub(super) fn error(&self, sentence: &str) {
         self.write_error(sentence);
+    }
+
+    /// Whether there is a person who can be asked.
+    #[expect(clippy::unused_self, reason = "all input comes through the announcer")]
+    pub(super) fn has_terminal(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks the person at the terminal, even one who wants quiet; gives the line that he types.
+    pub(super) async fn ask(&self, prompt: &str) -> Result<String, Failure> {
+        let mut err = io::stderr();
+        let _ = write!(err, "{prompt}").and_then(|()| err.flush());
+        // A signal must end us while nobody answers.
+        let typed = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            io::stdin()
+                .lock()
+                .read_line(&mut line)
+                .map(|octets| (octets, line))
+        });
+        match typed.await {
+            Ok(Ok((1.., line))) => Ok(line),
+            _ => Err(Failure::new(Exit::Usage, "nobody answered")),
+        }
+    }
+
+    /// Asks a question that is answered by yes, unless `agreed` answers it; `otherwise` says what to do where nobody can
+    /// be asked.
+    pub(super) async fn confirm(
+        &self,
+        question: &str,
+        agreed: bool,
+        otherwise: &str,
+    ) -> Result<(), Failure> {
+        if agreed {
+            return Ok(());
+        }
+        if !self.has_terminal() {
+            let message = format!("{question} Nobody can be asked here: {otherwise}");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let answer = self.ask(&format!("{question} [y/N] ")).await?;
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::new(
+                Exit::Usage,
+                format!("left as it is: {otherwise}"),
+            )),
+        }
     }
 
     /// A result for people, where programs get `object` instead.

@@ -12,6 +12,8 @@ mod extract;
 mod forget;
 mod get;
 mod list;
+mod login;
+mod logout;
 mod open;
 mod refused;
 mod reload;
@@ -140,6 +142,8 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Extract(args) => extract::extract(&house, args).await,
             Command::Refused => refused::refused(&house),
             Command::Accept(args) => accept::accept(&house, args).await,
+            Command::Login(args) => login::login(&house, args).await,
+            Command::Logout(args) => logout::logout(&house, args).await,
             Command::Status => status::status(&house).await,
             Command::Reload => reload::reload(&house).await,
             Command::Doctor(args) => doctor::doctor(&house, args).await,

@@ -7,20 +7,23 @@ use super::{Exit, Failure, House, status};
 use crate::daemon::protocol::{Answer, Request};
 
 pub(super) async fn reload(house: &House) -> Result<Exit, Failure> {
+    let file = ask().await?;
+    house
+        .announcer
+        .say(&format!("The daemon goes by {file} as it is now."));
+    house.announcer.object(object(json!({
+        "event": "reloaded",
+        "config": file,
+    })));
+    Ok(Exit::Done)
+}
+
+/// Has the daemon read its configuration again; gives the file.
+pub(super) async fn ask() -> Result<String, Failure> {
     let mut client = status::daemon().await?;
     client.request(Request::Reload).await?;
     match client.next().await {
-        Some(Answer::Done) => {
-            house.announcer.say(&format!(
-                "The daemon goes by {} as it is now.",
-                client.config().file
-            ));
-            house.announcer.object(object(json!({
-                "event": "reloaded",
-                "config": client.config().file,
-            })));
-            Ok(Exit::Done)
-        }
+        Some(Answer::Done) => Ok(client.config().file.clone()),
         Some(Answer::Refused(why)) => Err(Failure::new(
             Exit::Usage,
             format!("the daemon goes on with its old configuration: {why}"),

@@ -66,8 +66,9 @@ impl fmt::Debug for Endpoint {
 }
 
 /// When TLS begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
 pub enum Tls {
     /// At once (RFC 8314 §3.2).
     Implicit,
@@ -76,6 +77,15 @@ pub enum Tls {
 }
 
 impl Tls {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::StartTls => "starttls",
+        }
+    }
+
     /// The usual port.
     #[must_use]
     pub fn port(self) -> u16 {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use zeroize::Zeroizing;
 
 use super::error::Error;
 use super::guard::{Allowance, LINE};
 use super::idle::Idling;
-use super::session::{COMMAND, Command, Session, Wire};
+use super::session::{COMMAND, Command, Session, Wire, quoted};
 use crate::ledger::Origin;
 
 /// Octets of a mail that are fetched at first. A token mail has some thousand.
@@ -244,10 +245,15 @@ impl<S: Wire> Session<S> {
 
     /// RFC 5032.
     async fn search_younger(&mut self, window: Duration) -> Result<BTreeSet<u32>, Error> {
-        let mut uids = BTreeSet::new();
         // RFC 5032 §3: a number of 32 bits that is not zero.
         let seconds = window.as_secs().clamp(1, u64::from(u32::MAX));
-        let line = format!("UID SEARCH YOUNGER {seconds}");
+        self.search(&format!("YOUNGER {seconds}")).await
+    }
+
+    /// The UIDs of the mails in the folder that match (RFC 3501 §6.4.4).
+    async fn search(&mut self, keys: &str) -> Result<BTreeSet<u32>, Error> {
+        let mut uids = BTreeSet::new();
+        let line = format!("UID SEARCH {keys}");
         let allowance = Allowance {
             line: SEARCHED,
             literal: 0,
@@ -262,6 +268,36 @@ impl<S: Wire> Session<S> {
         })
         .await?;
         Ok(uids)
+    }
+
+    /// The newest mails that arrived on this day or later and whose From holds one of these texts, `most` of them at
+    /// most; the oldest first.
+    pub(crate) async fn fetch_from(
+        &mut self,
+        senders: &[String],
+        since: Date,
+        most: usize,
+    ) -> Result<Vec<Message>, Error> {
+        let from = |sender: &String| format!("FROM {}", quoted(sender).as_str());
+        let is_plain = |sender: &&String| sender.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let Some(senders) = senders
+            .iter()
+            .filter(is_plain)
+            .map(from)
+            .reduce(|others, sender| format!("OR {sender} {others}"))
+        else {
+            return Ok(Vec::new());
+        };
+        let day = since.strftime("%-d-%b-%Y");
+        let found = self.search(&format!("SINCE {day} {senders}")).await?;
+        let mut rest: Vec<_> = found.into_iter().collect();
+        rest.drain(..rest.len().saturating_sub(most));
+        let mut messages = Vec::new();
+        while !rest.is_empty() {
+            messages.extend(self.fetch_some(&mut rest, &|_| true).await?.messages);
+        }
+        messages.sort_by_key(|mail| mail.uid);
+        Ok(messages)
     }
 
     /// Looks at ever longer blocks from the folder's end, until a whole block arrived before twice the window:

@@ -67,6 +67,15 @@ impl Cursors {
         self.write(&mut known)
     }
 
+    /// Forgets the account with this address, which is not watched any more.
+    pub fn forget(ledger: &Ledger, account: &str) -> Result<(), Error> {
+        let Some(mut cursors) = ledger.read_file::<Vec<Cursor>>(FILE)? else {
+            return Ok(());
+        };
+        cursors.retain(|cursor| !cursor.account.eq_ignore_ascii_case(account));
+        ledger.write_file(FILE, &cursors)
+    }
+
     /// Writes what could not be written before.
     pub fn save(&self) -> Result<(), Error> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! A DNS server on loopback that says what a test wants it to say: the truth, nothing, or a lie.
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, TXT};
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::rdata::{A, MX, SRV, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -35,6 +35,8 @@ pub struct Dns {
 struct State {
     manner: Manner,
     records: BTreeMap<String, String>,
+    /// Records of other types than TXT.
+    others: Vec<(String, RData)>,
     questions: Vec<String>,
 }
 
@@ -44,6 +46,7 @@ impl Dns {
         let state = Arc::new(Mutex::new(State {
             manner: Manner::Truth,
             records,
+            others: Vec::new(),
             questions: Vec::new(),
         }));
         // The same port for both: free for UDP is nearly always free for TCP.
@@ -76,10 +79,26 @@ impl Dns {
             .insert(name.to_owned(), record.to_owned());
     }
 
+    /// Under this name a service is at that host and port (RFC 2782).
+    pub fn set_service(&self, name: &str, host: &str, port: u16) {
+        let data = RData::SRV(SRV::new(0, 1, port, absolute(host)));
+        lock(&self.state).others.push((name.to_owned(), data));
+    }
+
+    /// The mail of this domain is received at that host.
+    pub fn set_exchanger(&self, domain: &str, host: &str) {
+        let data = RData::MX(MX::new(10, absolute(host)));
+        lock(&self.state).others.push((domain.to_owned(), data));
+    }
+
     /// The names that were asked for, each time.
     pub fn questions(&self) -> Vec<String> {
         lock(&self.state).questions.clone()
     }
+}
+
+fn absolute(host: &str) -> Name {
+    Name::from_ascii(format!("{host}.")).expect("a host name")
 }
 
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
@@ -121,10 +140,15 @@ fn answer(question: &[u8], state: &Mutex<State>, over_udp: bool) -> Option<Vec<u
         .to_ascii()
         .trim_end_matches('.')
         .to_ascii_lowercase();
-    let (manner, record) = {
+    let (manner, record, others) = {
         let mut state = lock(state);
         state.questions.push(name.clone());
-        (state.manner.clone(), state.records.get(&name).cloned())
+        let is_asked = |other: &&(String, RData)| {
+            other.0 == name && other.1.record_type() == query.query_type()
+        };
+        let others: Vec<_> = state.others.iter().filter(is_asked).cloned().collect();
+        let record = state.records.get(&name).cloned();
+        (state.manner.clone(), record, others)
     };
     let mut reply = Message::response(question.metadata.id, OpCode::Query);
     reply.metadata.recursion_available = true;
@@ -139,7 +163,12 @@ fn answer(question: &[u8], state: &Mutex<State>, over_udp: bool) -> Option<Vec<u
             let data = RData::TXT(TXT::new(strings.collect()));
             reply.add_answer(Record::from_rdata(query.name().clone(), 300, data));
         }
-        _ => reply.metadata.response_code = ResponseCode::NXDomain,
+        _ if others.is_empty() => reply.metadata.response_code = ResponseCode::NXDomain,
+        _ => {
+            for (_, data) in &others {
+                reply.add_answer(Record::from_rdata(query.name().clone(), 300, data.clone()));
+            }
+        }
     };
     match manner {
         Manner::Silence => return None,

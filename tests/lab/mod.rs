@@ -23,7 +23,9 @@
 //! * [`Salesforce`]: a stand-in for its login and reset pages, which mails through that;
 //! * [`AuthorizationServer`]: a certified OAuth 2.0 server, and a person with a browser;
 //! * [`Dns`]: a name server that tells the truth, nothing, or lies;
-//! * [`doctor`]: what `fetch-token doctor` says of each link.
+//! * [`doctor`]: what `fetch-token doctor` says of each link;
+//! * [`Web`]: a web server that has one page;
+//! * [`Screen`]: a terminal, and a person before it.
 //!
 //! Nothing here is skipped when a part is missing: the test fails and names the Debian package. Everything works
 //! as root (the servers then run as `nobody`) and as anybody else, and every process is ended by its own id.
@@ -72,6 +74,8 @@ mod soap_login;
 mod stage;
 mod subject;
 mod talk;
+mod terminal;
+mod web;
 
 pub use authorization_server::{AuthorizationServer, Mood};
 pub use ca::{Ca, Identity};
@@ -110,3 +114,5 @@ pub use soap_login::{ACCOUNT_NAME, Login, SoapLogin};
 pub use stage::{SERVICE, Stage, USERNAME, keys};
 pub use subject::{Subject, Watching};
 pub use talk::Talk;
+pub use terminal::Screen;
+pub use web::Web;
