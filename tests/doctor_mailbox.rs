@@ -71,6 +71,39 @@ fn a_server_that_idles_and_announces_nothing_is_told_to_be_polled() {
 }
 
 #[test]
+fn a_server_that_does_not_tell_the_test_mails_uid_is_asked_for_its_message_id() {
+    let server = Scripted::tls(
+        GREETING,
+        remembering(|_, command, tag| {
+            let word = command.split(' ').next().unwrap_or_default();
+            match (word, tag) {
+                ("AUTHENTICATE", _) => Some(format!(
+                    "{tag} OK [CAPABILITY IMAP4rev1 IDLE UIDPLUS] in\r\n"
+                )),
+                ("IDLE", _) => Some("+ idling\r\n* 11 EXISTS\r\n".to_owned()),
+                ("APPEND", _) => Some("+ go on\r\n".to_owned()),
+                (_, "announced.") => Some("f2 OK taken\r\n".to_owned()),
+                _ if !tag.starts_with('f') => Some(String::new()),
+                _ if command.starts_with("UID SEARCH HEADER Message-ID \"<doctor-") => {
+                    Some(format!("* SEARCH 100\r\n{tag} OK\r\n"))
+                }
+                _ if command == "UID FETCH 100 (UID)" => {
+                    Some(format!("* 11 FETCH (UID 100)\r\n{tag} OK\r\n"))
+                }
+                _ => None,
+            }
+        }),
+    );
+    let (_home, program) = at(server.port(), "implicit");
+    let output = doctor(&program, ["--send-test"]).expect_code(6);
+    let (line, _) = shown(&output, "test-mail");
+    assert!(line.starts_with("✓ test-mail announced "), "{line}");
+    let lines = server.lines();
+    let is_expunged = |line: &lab::Line| line.command() == "UID EXPUNGE 100";
+    assert!(lines.iter().any(is_expunged), "{lines:?}");
+}
+
+#[test]
 fn a_name_that_does_not_exist_is_4_and_nothing_behind_it_is_tried() {
     let (home, program) = at(1, "implicit");
     replace(

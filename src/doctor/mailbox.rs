@@ -376,7 +376,7 @@ impl Walk<'_> {
 fn last_mail(arrived: Option<Timestamp>) -> Check {
     let now = Timestamp::now();
     let Some(arrived) = arrived else {
-        let measured = "not compared: the folder is empty. --send-test measures it";
+        let measured = "not compared: no mail tells when it arrived. --send-test measures it";
         return Check::not_asked(Link::Clock, measured);
     };
     let age = now.duration_since(arrived);
