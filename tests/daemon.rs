@@ -237,3 +237,25 @@ fn what_cannot_be_noted_keeps_the_cursor_where_it_is() {
     assert_ne!(saved(), before);
     daemon.stop();
 }
+
+#[test]
+fn a_folder_that_is_not_there_keeps_nobody_from_the_others() {
+    let stage = Stage::new();
+    stage.configure("folders = [\"INBOX\", \"Gone\"]");
+    let daemon = Daemon::start(&stage);
+    let waiting = stage
+        .program()
+        .spawn(["-v", "wait", USERNAME, "--timeout", "20s"]);
+    waiting.stderr_line("Watching");
+    let token = stage.deliver_token(USERNAME);
+    waiting.wait().expect_code(0);
+    assert_eq!(stage.stored(USERNAME), Some(token));
+    let late = stage.deliver_token("late@acme.example");
+    // It comes while the daemon looks into the folder that is not there.
+    stage
+        .program()
+        .run(["wait", "late@acme.example", "--timeout", "20s"])
+        .expect_code(0);
+    assert_eq!(stage.stored("late@acme.example"), Some(late));
+    daemon.stop();
+}

@@ -318,7 +318,7 @@ fn a_configuration_that_is_wrong_or_open_to_others_is_2() {
         &output,
         "configuration",
         "there is no configuration at ",
-        "Write one",
+        "Call `fetch-token login ADDRESS`, or write one",
         &["name"],
     );
 

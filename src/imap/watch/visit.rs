@@ -387,13 +387,14 @@ impl<M: Mailbox> Watch<M> {
 
     /// Looks back once more over all folders, for one who waits.
     async fn look<S: Wire>(&mut self, session: &mut Session<S>, look: &Look) -> Result<(), End> {
-        self.look_in(session, look, FIRST).await?;
-        for number in 1..self.places.len() {
+        for number in (FIRST + 1)..self.places.len() {
             if let Err(end) = self.look_in(session, look, number).await {
                 self.unless_folder(end, number)?;
             }
         }
-        self.return_to_first(session).await?;
+        // The first at last: what comes to it while the others are searched is found by this look, not by the watch, to
+        // which its client does not listen yet.
+        self.look_in(session, look, FIRST).await?;
         let look = look.number;
         let cursor = self.cursor();
         Ok(self.say(Event::Looked { look, cursor }).await?)
