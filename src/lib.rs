@@ -49,6 +49,7 @@ pub mod logging;
 pub mod mail;
 pub mod news;
 pub mod pairing;
+mod private;
 mod process;
 pub mod receipt;
 

@@ -2,13 +2,14 @@
 //! stays as it is.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, Document, DocumentMut, InlineTable, Item, Table, value};
 
 use crate::imap::Tls;
+use crate::private;
 
 /// What `login` found out about an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,21 +206,8 @@ pub fn write(file: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => file.to_owned(),
         Err(error) => return Err(error),
     };
-    let directory = match file.parent() {
-        Some(directory) if directory != Path::new("") => directory,
-        _ => Path::new("."),
-    };
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)?;
-    // Made with 0600 by tempfile.
-    let mut new = tempfile::NamedTempFile::new_in(directory)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().sync_all()?;
-    new.persist(&file)?;
-    Ok(())
+    private::make_directory(private::directory_of(&file))?;
+    private::replace(&file, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::private;
+
 const FILE: &str = "daemon.lock";
 
 /// Longest process id that is read.
@@ -39,11 +41,7 @@ impl Lock {
             file: path.clone(),
             why,
         };
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(directory).map_err(failed)?;
+        private::make_directory(directory).map_err(failed)?;
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -30,12 +30,13 @@ pub enum Error {
 #[cfg(unix)]
 mod unix {
     use std::io;
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::{Path, PathBuf};
 
     use tokio::net::{UnixListener, UnixStream};
 
     use super::Error;
+    use crate::private;
 
     const NAME: &str = "daemon.sock";
 
@@ -54,9 +55,7 @@ mod unix {
                 place: place.clone(),
                 why,
             };
-            let mut builder = std::fs::DirBuilder::new();
-            let made = builder.recursive(true).mode(0o700).create(directory);
-            made.map_err(failed)?;
+            private::make_directory(directory).map_err(failed)?;
             check(directory)?;
             match std::fs::remove_file(&place) {
                 Ok(()) => {}

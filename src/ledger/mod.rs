@@ -11,7 +11,7 @@ pub use cursors::Cursors;
 pub use unsettled::{Entry, List};
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
 
 use crate::mail::{Identity, Proof, TokenMail};
+use crate::private;
 
 /// How far a mail's Date may lie ahead of our clock: clocks differ by minutes.
 const AHEAD: SignedDuration = SignedDuration::from_mins(10);
@@ -31,9 +31,6 @@ const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long to wait for another process: it may be waiting for a person to unlock the keychain.
 const LOCK: Duration = Duration::from_secs(70);
-
-/// How often to look whether the lock is free.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// The file's form.
 const SCHEMA: u32 = 1;
@@ -239,41 +236,26 @@ impl Ledger {
     pub async fn lock(&self) -> Result<Locked<'_>, Error> {
         let file = self.directory.join("ledger.lock");
         let failed = |error: io::Error| failed(&file, "locked", &error);
-        self.make_directory().map_err(failed)?;
+        private::make_directory(&self.directory).map_err(failed)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&file)
             .map_err(failed)?;
-        let until = Instant::now() + LOCK;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => {
-                    return Ok(Locked {
-                        ledger: self,
-                        _lock: lock,
-                    });
-                }
-                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOOK).await,
-                Err(TryLockError::WouldBlock) => return Err(Error::Held(file)),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
+        if !private::lock(&lock, LOCK).await.map_err(failed)? {
+            return Err(Error::Held(file));
         }
+        Ok(Locked {
+            ledger: self,
+            _lock: lock,
+        })
     }
 
     /// Makes the directory that a file is to lie in.
     fn make_directory_for(&self, name: &str) -> Result<(), Error> {
-        let made = self.make_directory();
+        let made = private::make_directory(&self.directory);
         made.map_err(|error| failed(&self.directory.join(name), "written", &error))
-    }
-
-    fn make_directory(&self) -> io::Result<()> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.directory)
     }
 
     fn read(&self) -> Result<BTreeMap<String, Record>, Error> {
@@ -309,16 +291,11 @@ impl Ledger {
     fn write_file<T: Serialize>(&self, name: &str, records: &T) -> Result<(), Error> {
         let file = self.directory.join(name);
         let replace = || -> io::Result<()> {
-            // Made with 0600 by tempfile.
-            let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
             let schema = SCHEMA;
             // In one piece: written as it is made, each word would be a call of the system.
             let mut text = serde_json::to_vec_pretty(&Content { schema, records })?;
             text.push(b'\n');
-            new.write_all(&text)?;
-            new.as_file().sync_all()?;
-            new.persist(&file)?;
-            sync_directory(&self.directory)
+            private::replace(&file, &text)
         };
         replace().map_err(|error| failed(&file, "written", &error))
     }
@@ -378,16 +355,6 @@ fn key(username: &str) -> String {
 }
 
 /// Makes a rename last. Windows has no such call.
-#[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Decision, Ledger, Origin, Record, State, decide};

@@ -2,21 +2,18 @@
 //! the whole grant (RFC 9700 §4.14.2).
 
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, sleep};
 
 use super::error::Error;
+use crate::private;
 
 /// How long to wait for another process: it may wait for a person to unlock the keychain, and for a server.
 const WAIT: Duration = Duration::from_mins(2);
-
-/// How often to look whether the lock is free.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The operating system releases it however the process ends.
 #[derive(Debug)]
@@ -28,24 +25,17 @@ impl Lock {
     /// Takes the lock of this mailbox in a directory, which is made where it is not there.
     pub(super) async fn take(directory: &Path, address: &str) -> Result<Self, Error> {
         let file = open(directory, address).map_err(|error| Error::Lock(error.to_string()))?;
-        let until = Instant::now() + WAIT;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOOK).await,
-                Err(TryLockError::WouldBlock) => return Err(Error::Held(WAIT)),
-                Err(TryLockError::Error(error)) => return Err(Error::Lock(error.to_string())),
-            }
+        let locked = private::lock(&file, WAIT).await;
+        if locked.map_err(|error| Error::Lock(error.to_string()))? {
+            Ok(Self { _file: file })
+        } else {
+            Err(Error::Held(WAIT))
         }
     }
 }
 
 fn open(directory: &Path, address: &str) -> io::Result<File> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)?;
+    private::make_directory(directory)?;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]

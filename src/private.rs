@@ -1,0 +1,62 @@
+//! Files and directories that are for their owner alone: made so, locked, and replaced in one step.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How often to look whether a lock is free.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Makes a directory, and those it lies in, where they are not there: 0700.
+pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// Waits until no other process holds the lock of this file; `false` where one holds it for longer than `within`.
+pub(crate) async fn lock(file: &File, within: Duration) -> io::Result<bool> {
+    let until = Instant::now() + within;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOOK).await,
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Replaces a file, or makes it, in one step and durably: 0600. Its directory must be there.
+pub(crate) fn replace(file: &Path, octets: &[u8]) -> io::Result<()> {
+    let directory = directory_of(file);
+    // Made with 0600 by tempfile.
+    let mut new = tempfile::NamedTempFile::new_in(directory)?;
+    new.write_all(octets)?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    sync(directory)
+}
+
+/// The directory that a file lies in.
+pub(crate) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(directory) if directory != Path::new("") => directory,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
+}
