@@ -5,9 +5,8 @@ mod lab;
 
 use hickory_resolver::proto::op::ResponseCode;
 use jiff::{SignedDuration, Timestamp};
-use lab::{Daemon, Dns, Manner, Output, Signer, Stage, TokenMail, USERNAME, eventually};
+use lab::{Daemon, Manner, Output, Stage, TokenMail, USERNAME, eventually};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -232,24 +231,9 @@ fn at_one_daemon_a_code_goes_to_who_asked_for_codes_and_what_became_of_tokens_to
     daemon.stop();
 }
 
-/// A stage whose keys are in DNS.
-fn stage_with_dns() -> (Stage, Dns) {
-    let stage = Stage::new();
-    let dns = Dns::start(BTreeMap::from([(
-        Signer::name("salesforce.com"),
-        Signer::shared().record().to_owned(),
-    )]));
-    let account = stage.dovecot.account(stage.user, &stage.password_file);
-    stage.keychain.home().write_config(&format!(
-        "{account}[sender]\nresolver = \"{}\"\n",
-        dns.address()
-    ));
-    (stage, dns)
-}
-
 #[test]
 fn while_nobody_asks_for_a_code_no_mail_with_one_costs_a_question() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     let daemon = Daemon::start(&stage);
     let mut for_tokens = Client::watch(&stage, "token");
     deliver(&stage, &mail(&stage, Some(USERNAME), "654321"));
@@ -265,7 +249,7 @@ fn while_nobody_asks_for_a_code_no_mail_with_one_costs_a_question() {
 #[test]
 fn a_sender_who_cannot_be_proved_yet_is_proved_later() {
     for with_daemon in [false, true] {
-        let (stage, dns) = &stage_with_dns();
+        let (stage, dns) = &Stage::with_dns();
         let daemon = with_daemon.then(|| Daemon::start(stage));
         // In this order: a key that is known is not asked for again.
         dns.answer_in(Manner::Code(ResponseCode::ServFail));

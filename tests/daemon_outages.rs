@@ -5,8 +5,8 @@
 mod lab;
 
 use lab::{
-    Clock, Daemon, Disk, End, Fault, Faults, Stage, USERNAME, account, eventually,
-    in_mounts_of_its_own, random_token,
+    Clock, Daemon, Disk, End, Fault, Stage, USERNAME, eventually, in_mounts_of_its_own,
+    random_token,
 };
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -123,17 +123,7 @@ fn a_keychain_that_is_locked_while_mail_comes() {
 
 #[test]
 fn a_password_that_is_refused_until_it_is_right_again_and_the_configuration_is_read_again() {
-    let stage = Stage::new();
-    let faults = Faults::before(stage.dovecot.imaps_port());
-    let ca = stage.dovecot.ca_file();
-    let port = faults.port();
-    stage.write_config(&account(
-        stage.user,
-        port,
-        "implicit",
-        &ca,
-        &stage.password_file,
-    ));
+    let (stage, faults) = Stage::behind_faults();
     let daemon = Daemon::start(&stage);
     stage
         .dovecot

@@ -8,8 +8,8 @@
 mod lab;
 
 use lab::{
-    Certificate, Direction, End, Fault, Faults, Options, SecretService, Stage, Subject, USERNAME,
-    Watching, account, each_in_parallel, kept, other_mail, random_token,
+    Certificate, Direction, End, Fault, Options, SecretService, Stage, Subject, USERNAME, Watching,
+    each_in_parallel, kept, other_mail, random_token,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,20 +33,6 @@ fn each_way(case: impl Fn(Subject) + Sync) {
     );
 }
 
-/// A stage whose program reaches the server through a proxy.
-fn stage_with_proxy() -> (Stage, Faults) {
-    let stage = Stage::new();
-    let faults = Faults::before(stage.dovecot.imaps_port());
-    stage.write_config(&account(
-        stage.user,
-        faults.port(),
-        "implicit",
-        &stage.dovecot.ca_file(),
-        &stage.password_file,
-    ));
-    (stage, faults)
-}
-
 #[test]
 fn a_killed_server_that_starts_again() {
     each_way(|subject| {
@@ -63,7 +49,7 @@ fn a_killed_server_that_starts_again() {
 #[test]
 fn a_host_that_refuses_for_a_while_and_then_answers() {
     each_way(|subject| {
-        let (stage, faults) = stage_with_proxy();
+        let (stage, faults) = Stage::behind_faults();
         let watching = watch(&stage, subject);
         watching.armed();
         faults.refuse();
@@ -107,7 +93,7 @@ fn a_certificate_that_is_changed_for_an_untrusted_one_and_back() {
 #[test]
 fn a_password_that_is_changed_where_it_is_kept_as_well() {
     each_way(|subject| {
-        let (stage, faults) = stage_with_proxy();
+        let (stage, faults) = Stage::behind_faults();
         let watching = watch(&stage, subject);
         watching.armed();
         let new = "another.Passw0rd-77";
@@ -121,7 +107,7 @@ fn a_password_that_is_changed_where_it_is_kept_as_well() {
 
 #[test]
 fn a_password_that_is_changed_at_the_server_alone_ends_a_wait_and_back_again_the_next_one_stores() {
-    let (stage, faults) = stage_with_proxy();
+    let (stage, faults) = Stage::behind_faults();
     let watching = watch(&stage, Subject::Wait);
     watching.armed();
     stage
@@ -241,7 +227,7 @@ fn a_program_that_is_stopped_for_a_while() {
 #[test]
 fn a_program_that_is_stopped_while_its_connection_is_cut() {
     each_way(|subject| {
-        let (stage, faults) = stage_with_proxy();
+        let (stage, faults) = Stage::behind_faults();
         let watching = watch(&stage, subject);
         watching.armed();
         watching.running.signal("STOP");
@@ -270,7 +256,7 @@ fn a_keychain_that_is_killed_before_the_mail_comes_and_started_after() {
 #[test]
 fn a_keychain_that_is_killed_in_the_middle_of_storing() {
     each_way(|subject| {
-        let (mut stage, faults) = stage_with_proxy();
+        let (mut stage, faults) = Stage::behind_faults();
         let watching = watch(&stage, subject);
         watching.armed();
         stage.keychain.freeze();
@@ -304,7 +290,7 @@ fn a_keychain_that_is_restarted_again_and_again() {
 #[test]
 fn a_link_that_is_slow_and_lossy_in_turns() {
     each_way(|subject| {
-        let (stage, faults) = stage_with_proxy();
+        let (stage, faults) = Stage::behind_faults();
         let delay = Duration::from_millis(300);
         faults.rest(
             lab::Plan::always(Fault::Delay(Direction::FromServer, delay)).and(

@@ -5,7 +5,7 @@
 mod lab;
 
 use lab::{
-    Daemon, End, Fault, Faults, Program, Running, Stage, Talk, account, eventually, random_token,
+    Daemon, End, Fault, Faults, Program, Running, Stage, Talk, eventually, random_token,
     rust_example,
 };
 use serde_json::{Value, json};
@@ -71,15 +71,7 @@ struct Mail {
 
 impl Site {
     fn new(with_daemon: bool) -> Self {
-        let stage = Stage::new();
-        let faults = Faults::before(stage.dovecot.imaps_port());
-        stage.write_config(&account(
-            stage.user,
-            faults.port(),
-            "implicit",
-            &stage.dovecot.ca_file(),
-            &stage.password_file,
-        ));
+        let (stage, faults) = Stage::behind_faults();
         let daemon = with_daemon.then(|| Daemon::start(&stage));
         Self {
             stage,

@@ -4,9 +4,8 @@
 mod lab;
 
 use hickory_resolver::proto::op::ResponseCode;
-use lab::{Dns, Manner, Signer, Stage, USERNAME, random_token};
+use lab::{Manner, Signer, Stage, USERNAME, random_token};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn objects(stdout: &str) -> Vec<Value> {
@@ -16,25 +15,9 @@ fn objects(stdout: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A stage whose keys come from a name server of the test.
-fn stage_with_dns() -> (Stage, Dns) {
-    let stage = Stage::new();
-    let name = Signer::name("salesforce.com");
-    let dns = Dns::start(BTreeMap::from([(
-        name,
-        Signer::shared().record().to_owned(),
-    )]));
-    let account = stage.dovecot.account(stage.user, &stage.password_file);
-    stage.keychain.home().write_config(&format!(
-        "{account}[sender]\nresolver = \"{}\"\n",
-        dns.address()
-    ));
-    (stage, dns)
-}
-
 #[test]
 fn the_proof_is_announced_and_recorded() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     let token = stage.deliver_token(USERNAME);
     let output = stage
         .program()
@@ -58,7 +41,7 @@ fn the_proof_is_announced_and_recorded() {
 
 #[test]
 fn a_mail_that_is_none_costs_no_dns() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     for number in 0..5 {
         stage.dovecot.deliver(stage.user, &lab::other_mail(number));
     }
@@ -72,7 +55,7 @@ fn a_mail_that_is_none_costs_no_dns() {
 
 #[test]
 fn whatever_dns_does_the_verdict_is_as_documented() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     for (manner, code, word) in [
         (Manner::Code(ResponseCode::ServFail), 9, "dns"),
         (Manner::Code(ResponseCode::Refused), 9, "dns"),
@@ -109,7 +92,7 @@ fn whatever_dns_does_the_verdict_is_as_documented() {
 
 #[test]
 fn a_pending_mail_is_judged_when_dns_answers_in_this_process_and_in_the_next() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     dns.answer_in(Manner::Code(ResponseCode::ServFail));
     let waiting = stage.program().spawn(["--timeout", "50s"]);
     let token = stage.deliver_token(USERNAME);
@@ -142,7 +125,7 @@ fn a_pending_mail_is_judged_when_dns_answers_in_this_process_and_in_the_next() {
 
 #[test]
 fn a_mail_that_waited_a_day_for_its_key_is_refused_and_get_says_so() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     let token = stage.deliver_token(USERNAME);
     stage.program().run(["--timeout", "20s"]).expect_code(0);
     // The look-back below is not to reach that mail: INTERNALDATE has whole seconds.
@@ -246,7 +229,7 @@ fn two_daemons_or_a_restart_or_a_renumbered_folder_see_the_same_mail_as_the_same
 
 #[test]
 fn a_mail_whose_token_is_stored_needs_no_second_proof() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     stage.deliver_token(USERNAME);
     stage.program().run(["--timeout", "20s"]).expect_code(0);
     for manner in [
@@ -264,7 +247,7 @@ fn a_mail_whose_token_is_stored_needs_no_second_proof() {
 
 #[test]
 fn a_key_that_was_rotated_between_two_mails_proves_both() {
-    let (stage, dns) = stage_with_dns();
+    let (stage, dns) = Stage::with_dns();
     stage.deliver_token(USERNAME);
     stage.program().run(["--timeout", "20s"]).expect_code(0);
     let rotated = Signer::new();

@@ -1,6 +1,7 @@
 //! A throwaway certificate authority, made by the `openssl` program and kept in memory.
 
 use super::process::{output_of, require};
+use native_tls::{Protocol, TlsAcceptor};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +12,18 @@ use std::sync::OnceLock;
 pub struct Identity {
     pub certificate: String,
     pub key: String,
+}
+
+impl Identity {
+    /// A TLS server that shows this certificate.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let identity =
+            native_tls::Identity::from_pkcs8(self.certificate.as_bytes(), self.key.as_bytes());
+        TlsAcceptor::builder(identity.expect("the lab's certificate"))
+            .min_protocol_version(Some(Protocol::Tlsv12))
+            .build()
+            .expect("a TLS server")
+    }
 }
 
 /// An authority and the server certificates it signed.

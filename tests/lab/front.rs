@@ -2,7 +2,7 @@
 //! went over the wire from the greeting on.
 
 use super::ca::Identity;
-use native_tls::{Protocol, TlsAcceptor, TlsStream};
+use native_tls::{TlsAcceptor, TlsStream};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,15 +46,7 @@ impl Front {
     /// Listens with implicit TLS as `identity`, and speaks plain text with Dovecot on `upstream_port`. The words
     /// in `hidden` (`"AUTH=PLAIN"`, `"IDLE"`) are taken out of every capability list.
     pub fn start(upstream_port: u16, identity: &Identity, hidden: &[&str]) -> Self {
-        let identity = native_tls::Identity::from_pkcs8(
-            identity.certificate.as_bytes(),
-            identity.key.as_bytes(),
-        )
-        .expect("the lab's certificate");
-        let acceptor = TlsAcceptor::builder(identity)
-            .min_protocol_version(Some(Protocol::Tlsv12))
-            .build()
-            .expect("a TLS server");
+        let acceptor = identity.acceptor();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         listener
             .set_nonblocking(true)

@@ -63,11 +63,7 @@ impl Hostile {
             connections: Arc::default(),
             stop: Arc::default(),
         };
-        let identity = &Ca::shared().localhost;
-        let identity =
-            Identity::from_pkcs8(identity.certificate.as_bytes(), identity.key.as_bytes());
-        let acceptor = TlsAcceptor::new(identity.expect("the lab's certificate"));
-        let acceptor = acceptor.expect("a TLS server");
+        let acceptor = Ca::shared().localhost.acceptor();
         let (connections, stop) = (Arc::clone(&server.connections), Arc::clone(&server.stop));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {

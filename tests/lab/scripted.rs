@@ -4,7 +4,6 @@ use super::ca::{Ca, Identity};
 use super::command::{Output, Program};
 use super::dovecot::{INTEGRATION, account};
 use super::home::Home;
-use native_tls::TlsAcceptor;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -227,12 +226,7 @@ impl Talk {
     }
 
     fn secured(&self, stream: TcpStream, identity: &Identity, greeting: Option<&Say>) {
-        let identity = native_tls::Identity::from_pkcs8(
-            identity.certificate.as_bytes(),
-            identity.key.as_bytes(),
-        )
-        .expect("the lab's certificate");
-        let acceptor = TlsAcceptor::new(identity).expect("a TLS server");
+        let acceptor = identity.acceptor();
         let limit = Some(Duration::from_secs(10));
         stream.set_read_timeout(limit).expect("a limit");
         if let Ok(secured) = acceptor.accept(stream) {

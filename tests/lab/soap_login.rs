@@ -6,7 +6,7 @@
 //! clients; the answers hold no more than those clients read.
 
 use super::ca::Identity;
-use native_tls::{Protocol, TlsAcceptor};
+use native_tls::TlsAcceptor;
 use roxmltree::Document;
 use std::fmt::Write as _;
 use std::fs;
@@ -56,15 +56,7 @@ pub struct SoapLogin {
 impl SoapLogin {
     /// Lets in this user, with exactly this password followed by this token.
     pub fn start(identity: &Identity, username: &str, password: &str, token: &str) -> Self {
-        let identity = native_tls::Identity::from_pkcs8(
-            identity.certificate.as_bytes(),
-            identity.key.as_bytes(),
-        )
-        .expect("the lab's certificate");
-        let acceptor = TlsAcceptor::builder(identity)
-            .min_protocol_version(Some(Protocol::Tlsv12))
-            .build()
-            .expect("a TLS server");
+        let acceptor = identity.acceptor();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         listener
             .set_nonblocking(true)

@@ -1,7 +1,9 @@
 //! All parts together: a mailbox, a keychain, a configuration that joins them, and the program.
 
 use super::command::Program;
-use super::dovecot::{Dovecot, INTEGRATION, Options, User};
+use super::dns::Dns;
+use super::dovecot::{Dovecot, INTEGRATION, Options, User, account};
+use super::faults::Faults;
 use super::mail::{TokenMail, random_token};
 use super::secret_service::SecretService;
 use super::signer::Signer;
@@ -39,6 +41,35 @@ impl Stage {
         };
         stage.configure("");
         stage
+    }
+
+    /// A stage whose program reaches the server through a proxy.
+    pub fn behind_faults() -> (Self, Faults) {
+        let stage = Self::new();
+        let faults = Faults::before(stage.dovecot.imaps_port());
+        stage.write_config(&account(
+            stage.user,
+            faults.port(),
+            "implicit",
+            &stage.dovecot.ca_file(),
+            &stage.password_file,
+        ));
+        (stage, faults)
+    }
+
+    /// A stage whose keys are in DNS.
+    pub fn with_dns() -> (Self, Dns) {
+        let stage = Self::new();
+        let dns = Dns::start(BTreeMap::from([(
+            Signer::name("salesforce.com"),
+            Signer::shared().record().to_owned(),
+        )]));
+        let account = stage.dovecot.account(stage.user, &stage.password_file);
+        stage.keychain.home().write_config(&format!(
+            "{account}[sender]\nresolver = \"{}\"\n",
+            dns.address()
+        ));
+        (stage, dns)
     }
 
     /// The account, reached by implicit TLS, with more lines.

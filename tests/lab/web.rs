@@ -1,7 +1,6 @@
 //! A web server on loopback with a certificate of the lab's authority, that has one page.
 
 use super::ca::Ca;
-use native_tls::{Identity, TlsAcceptor};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +15,7 @@ pub struct Web {
 impl Web {
     /// Answers every request with this page.
     pub fn start(page: String) -> Self {
-        let identity = &Ca::shared().localhost;
-        let identity =
-            Identity::from_pkcs8(identity.certificate.as_bytes(), identity.key.as_bytes())
-                .expect("the lab's certificate");
-        let acceptor = TlsAcceptor::new(identity).expect("a TLS server");
+        let acceptor = Ca::shared().localhost.acceptor();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("its port").port();
         let asked = Arc::new(Mutex::new(Vec::new()));

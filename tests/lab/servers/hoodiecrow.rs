@@ -1,13 +1,10 @@
 //! hoodiecrow, a server in JavaScript that was made for testing clients, with its mailbox in memory.
 
 use super::super::dovecot::{User, free_port};
-use super::super::process::{kept, require, spawn_kept};
-use super::{Children, MailServer};
+use super::super::process::{kept, require};
+use super::{InMemory, MailServer};
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::Stdio;
-use tempfile::TempDir;
+use std::fs;
 
 /// Its own command listens on every interface. Reads from a file: the package's folder, the port, the options.
 const MAIN: &str = r#"
@@ -15,21 +12,9 @@ const { package, port, options } = JSON.parse(require("fs").readFileSync("start.
 require(package)(options).listen(port, "127.0.0.1");
 "#;
 
-struct Server {
-    // Ended before its folder is removed.
-    _children: Children,
-    folder: TempDir,
-    user: User,
-    port: u16,
-}
-
 pub(super) fn start(user: User) -> Box<dyn MailServer> {
-    let folder = tempfile::Builder::new()
-        .prefix("fetch-token-hoodiecrow-")
-        .tempdir()
-        .expect("a temp directory");
+    let folder = InMemory::folder("hoodiecrow");
     let path = folder.path();
-    super::write_certificates(path);
     let port = free_port();
     let read = |name: &str| fs::read_to_string(path.join(name)).expect("a certificate");
     let start = json!({
@@ -46,51 +31,14 @@ pub(super) fn start(user: User) -> Box<dyn MailServer> {
         },
     });
     fs::write(path.join("start.json"), start.to_string()).expect("write its options");
-    let output = File::create(path.join("log")).expect("make an output file");
     let mut command = kept(&require("node", "nodejs"), None);
-    command
-        .args(["-e", MAIN])
-        .current_dir(path)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().expect("the same file"))
-        .stderr(output);
-    let mut server = spawn_kept(command).expect("start hoodiecrow");
-    super::wait_for_greeting(port, &mut server, || {
-        fs::read_to_string(path.join("log")).unwrap_or_default()
-    });
-    Box::new(Server {
-        _children: Children(vec![server]),
-        folder,
-        user,
-        port,
-    })
+    command.args(["-e", MAIN]);
+    InMemory::launch(command, folder, user, port, version())
 }
 
-impl MailServer for Server {
-    fn version(&self) -> String {
-        let file = super::part("node_modules/hoodiecrow-imap").join("package.json");
-        let text = fs::read_to_string(file).expect("its package.json");
-        let package: Value = serde_json::from_str(&text).expect("JSON");
-        package["version"].as_str().expect("a version").to_owned()
-    }
-
-    fn user(&self) -> User {
-        self.user
-    }
-
-    fn plain_port(&self) -> u16 {
-        self.port
-    }
-
-    fn secure(&self) -> (u16, &'static str) {
-        (self.port, "starttls")
-    }
-
-    fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
+fn version() -> String {
+    let file = super::part("node_modules/hoodiecrow-imap").join("package.json");
+    let text = fs::read_to_string(file).expect("its package.json");
+    let package: Value = serde_json::from_str(&text).expect("JSON");
+    package["version"].as_str().expect("a version").to_owned()
 }

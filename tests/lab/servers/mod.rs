@@ -12,11 +12,12 @@ mod table;
 use super::ca::Ca;
 use super::dovecot::{User, account, greets};
 use super::peer::{Peer, quoted};
-use super::process::{self, eventually, output_of, require};
-use std::fs;
+use super::process::{self, eventually, output_of, require, spawn_kept};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 pub use table::{Cell, Table};
 
@@ -78,6 +79,83 @@ pub trait MailServer {
     fn account(&self, password_file: &Path) -> String {
         let (port, tls) = self.secure();
         account(self.user(), port, tls, &self.ca_file(), password_file)
+    }
+}
+
+/// A server of one process that keeps its mailboxes in memory, and begins in plain text.
+struct InMemory {
+    // Ended before its folder is removed.
+    children: Children,
+    folder: TempDir,
+    user: User,
+    port: u16,
+    version: String,
+}
+
+impl InMemory {
+    /// A folder with the certificates, for its name's process.
+    fn folder(name: &str) -> TempDir {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("fetch-token-{name}-"))
+            .tempdir()
+            .expect("a temp directory");
+        write_certificates(folder.path());
+        folder
+    }
+
+    /// Starts it in that folder, and waits until it greets.
+    fn launch(
+        mut command: Command,
+        folder: TempDir,
+        user: User,
+        port: u16,
+        version: String,
+    ) -> Box<dyn MailServer> {
+        let output = File::create(folder.path().join("log")).expect("make an output file");
+        command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("the same file"))
+            .stderr(output);
+        let server = spawn_kept(command).expect("start the server");
+        let mut server = Self {
+            children: Children(vec![server]),
+            folder,
+            user,
+            port,
+            version,
+        };
+        let log = server.folder.path().join("log");
+        wait_for_greeting(port, &mut server.children.0[0], || {
+            fs::read_to_string(&log).unwrap_or_default()
+        });
+        Box::new(server)
+    }
+}
+
+impl MailServer for InMemory {
+    fn version(&self) -> String {
+        self.version.clone()
+    }
+
+    fn user(&self) -> User {
+        self.user
+    }
+
+    fn plain_port(&self) -> u16 {
+        self.port
+    }
+
+    fn secure(&self) -> (u16, &'static str) {
+        (self.port, "starttls")
+    }
+
+    fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
