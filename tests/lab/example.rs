@@ -14,7 +14,9 @@ pub fn rust_example(name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["build", "--offline", "--locked", "--quiet"])
-        .args(["--message-format", "json", "--example", name])
+        // What the compiler says goes to people, on standard error: only then does a failure name its cause.
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(["--features", &features_of_this_run(), "--example", name])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     // What cargo says to a test of the package it tests is no news to build scripts, which would all run again.
     for (name, _) in std::env::vars_os() {
@@ -39,4 +41,17 @@ pub fn rust_example(name: &str) -> PathBuf {
         Some(PathBuf::from(program))
     });
     program.unwrap_or_else(|| panic!("cargo names no program for {name}:\n{said}"))
+}
+
+/// The features this test was built with: with them the package is built already, with others all of it once more.
+fn features_of_this_run() -> String {
+    [
+        ("long-tests", cfg!(feature = "long-tests")),
+        ("browser-tests", cfg!(feature = "browser-tests")),
+        ("interop-tests", cfg!(feature = "interop-tests")),
+    ]
+    .iter()
+    .filter_map(|(feature, is_on)| is_on.then_some(*feature))
+    .collect::<Vec<_>>()
+    .join(",")
 }
