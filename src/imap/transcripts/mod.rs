@@ -14,6 +14,7 @@ mod lapse;
 mod limits;
 mod login;
 mod look_back;
+mod polling;
 mod servers;
 mod watch;
 mod world;

@@ -359,61 +359,6 @@ async fn a_machine_that_slept_connects_anew_within_30_s_and_searches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_that_ends_the_connection_every_time_becomes_polling_and_is_tried_again_after_an_hour()
- {
-    let world = World::new();
-    world.change(|state| {
-        state.answer = Box::new(|_, _, words| {
-            (words == "IDLE").then(|| "* BYE no idling here\r\n".to_owned())
-        });
-    });
-    let watched = world.watch(Temper::Resident, &Start::now(), "");
-    watched.pass(100).await;
-    let lines = watched.wire();
-    let idles = lines.iter().filter(|line| line.ends_with(" IDLE")).count();
-    assert_eq!(idles, 2, "{lines:?}");
-    assert!(
-        lines.iter().any(|line| line.contains("— armed, polling")),
-        "{lines:?}"
-    );
-    watched.arrive(100);
-    watched.pass(30).await;
-    let lines = watched.wire();
-    assert!(
-        lines.iter().any(|line| line.contains("mail 100 by Watch")),
-        "{lines:?}"
-    );
-    assert_eq!(watched.condition().state, State::Polling);
-    watched.pass(3700).await;
-    let lines = watched.wire();
-    assert!(
-        lines.iter().any(|line| line.ends_with(" IDLE")),
-        "{lines:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_announces_nothing_is_polled() {
-    let watched = resident().await;
-    for uid in 100..103 {
-        watched.arrive(uid);
-        watched.pass(301).await;
-    }
-    let lines = watched.wire();
-    for uid in 100..103 {
-        let told = format!("mail {uid} by Watch");
-        assert!(lines.iter().any(|line| line.contains(&told)), "{lines:?}");
-    }
-    watched.arrive(103);
-    watched.pass(31).await;
-    let lines = watched.wire();
-    assert!(
-        lines.iter().any(|line| line.contains("mail 103 by Watch")),
-        "{lines:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn pauses_grow_to_5_minutes_and_to_30_s_while_somebody_waits_who_ends_the_one_that_goes_on() {
     let world = World::new();
     world.change(|state| state.refusals.extend(std::iter::repeat_n(closed(), 100)));
