@@ -7,8 +7,8 @@ use fetch_token::account::discovery::{Places, Source, answering, find};
 use fetch_token::imap::{Endpoint, Tls};
 use lab::{
     AuthorizationServer, Certificate, Daemon, Dns, Dovecot, INTEGRATION, Mood, Options, Output,
-    Program, SERVICE, Screen, Scripted, SecretService, Stage, TokenMail, USERNAME, Web, eventually,
-    keys, random_token,
+    Program, SERVICE, Screen, Scripted, SecretService, Stage, TokenMail, USERNAME, User, Web,
+    eventually, in_a_network_of_its_own, keys, random_token,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -460,6 +460,69 @@ async fn a_guessed_server_counts_only_with_a_right_certificate() {
     let found = answering(&all).await.expect("a server");
     assert_eq!((found.port, found.tls), (right.imap_port(), Tls::StartTls));
     assert!(answering(&all[..2]).await.is_none());
+}
+
+/// In a network of its own the ports are free under which servers are looked for.
+#[test]
+fn a_server_under_a_usual_name_is_logged_in_to_only_with_a_right_certificate() {
+    in_a_network_of_its_own(
+        "a_server_under_a_usual_name_is_logged_in_to_only_with_a_right_certificate",
+        |link| {
+            link.opens_the_usual_ports();
+            let user = User {
+                name: "integration@localhost",
+                ..INTEGRATION
+            };
+            let dns = Dns::start(BTreeMap::new());
+            let before = format!(
+                "[discovery]\nresolver = \"{}\"\nautoconfig = []\n",
+                dns.address()
+            );
+            let listeners = "inet_listener usual {\n port = 143\n }\n inet_listener usual_tls {\n port = 993\n ssl = yes\n }";
+            for (certificate, code, words) in [
+                (
+                    Certificate::Elsewhere,
+                    2,
+                    "no server with a right certificate answers under a usual name",
+                ),
+                (
+                    Certificate::Localhost,
+                    0,
+                    "Found localhost port 993, TLS (a usual name, and its certificate is right)",
+                ),
+            ] {
+                let newcomer = Newcomer::at(Dovecot::start(&Options {
+                    users: vec![user],
+                    certificate,
+                    settings: format!("service imap-login {{\n {listeners}\n}}\n"),
+                    ..Options::default()
+                }));
+                newcomer.keychain.home().write_config(&before);
+                let line = format!(
+                    "login {} --username * --password-stdin {}",
+                    user.name,
+                    newcomer.authority()
+                );
+                let told = newcomer
+                    .program()
+                    .run_with_input(
+                        line.split_whitespace(),
+                        format!("{}\n", user.password).as_bytes(),
+                    )
+                    .expect_code(code);
+                assert!(told.stderr().contains(words), "{}", told.transcript());
+                let kept = newcomer.keychain.lookup(MAILBOX, user.name);
+                if code == 0 {
+                    assert_eq!(kept.as_deref(), Some(user.password));
+                    let config = newcomer.config().expect("a configuration");
+                    assert!(config.contains("host = \"localhost\"\n"), "{config}");
+                } else {
+                    assert_eq!(kept, None);
+                    assert_eq!(newcomer.config().as_deref(), Some(before.as_str()));
+                }
+            }
+        },
+    );
 }
 
 #[test]

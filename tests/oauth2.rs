@@ -10,7 +10,8 @@ use fetch_token::config::Config;
 use fetch_token::imap::Class;
 use fetch_token::keychain::{Choice, Keychain};
 use lab::{
-    AuthorizationServer, Clock, Daemon, Mood, Options, SecretService, Stage, USERNAME, eventually,
+    AuthorizationServer, Ca, Clock, Daemon, Front, Mood, Options, SecretService, Stage, USERNAME,
+    eventually, free_port,
 };
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
@@ -320,6 +321,38 @@ fn a_process_killed_between_the_grant_and_the_keychain_says_what_to_do_the_next_
     assert_eq!(scene.server.seen().reused, 1);
     scene.log_in();
     scene.takes_a_token();
+}
+
+#[test]
+fn logout_gives_back_what_was_granted_and_goes_on_where_that_fails() {
+    let scene = Scene::new();
+    // RFC 7009 wants TLS, which this authorization server leaves to what stands before it.
+    let front = Front::start(scene.server.port(), &Ca::shared().localhost, &[]);
+    let authority = scene.stage.dovecot.ca_file();
+    for (port, revoked, words) in [
+        (front.port(), true, "The provider took back"),
+        (
+            free_port(),
+            false,
+            "could not be taken back: the authorization server localhost does not answer",
+        ),
+    ] {
+        scene.log_in();
+        let url = format!("https://localhost:{port}/token/revocation");
+        scene.configure(&format!(", revocation_url = \"{url}\""));
+        let told = scene
+            .stage
+            .program()
+            .env("SSL_CERT_FILE", &authority)
+            .run(["logout", scene.address(), "--json"])
+            .expect_code(0);
+        let object: serde_json::Value = serde_json::from_str(told.stdout().trim()).expect("JSON");
+        assert_eq!(object["revoked"], revoked, "{}", told.transcript());
+        assert_eq!(object["secret"], true);
+        assert!(told.stderr().contains(words), "{}", told.transcript());
+        assert_eq!(scene.stage.keychain.lookup(MAILBOX, scene.address()), None);
+        assert_eq!(scene.server.seen().revoked, 1);
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::announce::object;
 use super::login::{self, Told};
 use super::{Exit, Failure, House};
-use crate::account::Login;
-use crate::account::oauth2::Source;
+use crate::account::oauth2::{self, Source};
+use crate::account::{Account, Login};
 use crate::cli::LogoutArgs;
 use crate::config::edit;
 use crate::keychain::MAILBOX_SERVICE;
@@ -21,6 +21,7 @@ pub(super) async fn logout(house: &House, args: LogoutArgs) -> Result<Exit, Fail
     let text = edit::without(&text, address)
         .map_err(|error| login::cannot_edit(&file, &error))?
         .unwrap_or(text);
+    let revoked = take_back(house, &account).await;
     // The secret goes first: an account that is not configured any more would be forgotten with its secret in place.
     let had_secret = house.keychain.delete(MAILBOX_SERVICE, address).await?;
     let written = if text.trim().is_empty() {
@@ -42,18 +43,24 @@ pub(super) async fn logout(house: &House, args: LogoutArgs) -> Result<Exit, Fail
          deletes one.",
         file.display(),
         if had_secret {
-            format!(", and its password or refresh token out of the {}", house.keychain.name())
+            format!(", and its password or refresh token out of the {}", house.keychain.name_for_passwords())
         } else {
             String::new()
         },
         house.keychain.name()
     ));
-    if let Login::OAuth2(oauth2) = &account.login
-        && matches!(oauth2.source, Source::Client(_))
-    {
-        house.announcer.say(
+    match &revoked {
+        None => {}
+        Some(Ok(true)) => house
+            .announcer
+            .say("The provider took back what was granted to it."),
+        Some(Ok(false)) => house.announcer.say(
             "What was granted at the provider is not taken back by this. Do that there, among the apps that have access",
-        );
+        ),
+        Some(Err(error)) => house.announcer.say(&format!(
+            "What was granted at the provider could not be taken back: {error}. Do that there, among the apps that \
+             have access",
+        )),
     }
     if daemon == Told::Not {
         house
@@ -65,7 +72,22 @@ pub(super) async fn logout(house: &House, args: LogoutArgs) -> Result<Exit, Fail
         "account": address,
         "config": file,
         "secret": had_secret,
+        "revoked": matches!(revoked, Some(Ok(true))),
         "daemon": daemon.word(),
     })));
     Ok(Exit::Done)
+}
+
+/// Has the provider take back what a person granted there; `None` where nobody did.
+async fn take_back(house: &House, account: &Account) -> Option<Result<bool, oauth2::Error>> {
+    let Login::OAuth2(oauth2) = &account.login else {
+        return None;
+    };
+    if !matches!(oauth2.source, Source::Client(_)) {
+        return None;
+    }
+    Some(match account.place(&house.keychain) {
+        Ok(place) => oauth2.revoke(&place).await,
+        Err(error) => Err(error),
+    })
 }

@@ -108,6 +108,12 @@ impl Keychain {
         self.tokens().name().to_owned()
     }
 
+    /// The name of the store that mailboxes' passwords and refresh tokens lie in, for people.
+    #[must_use]
+    pub fn name_for_passwords(&self) -> String {
+        self.passwords.name().to_owned()
+    }
+
     /// Writes a token and reads it back.
     pub async fn put(
         &self,
@@ -157,11 +163,20 @@ impl Keychain {
     /// Shows that tokens can be stored before something is done that needs it: writes, reads back and deletes an item
     /// of its own.
     pub async fn probe(&self) -> Result<(), Error> {
-        // An account of this process: two probes at once must not delete each other's item.
-        let account = format!("probe-{}", std::process::id());
-        let item = item(PROBE_SERVICE, &account);
-        self.tokens().probe(&item, &PROBE.into()).await
+        try_out(&*self.tokens()).await
     }
+
+    /// The same for what a mailbox is logged in to with.
+    pub async fn probe_for_passwords(&self) -> Result<(), Error> {
+        try_out(&*self.passwords).await
+    }
+}
+
+async fn try_out(store: &dyn Store) -> Result<(), Error> {
+    // An account of this process: two probes at once must not delete each other's item.
+    let account = format!("probe-{}", std::process::id());
+    let item = item(PROBE_SERVICE, &account);
+    store.probe(&item, &PROBE.into()).await
 }
 
 fn item(service: &'static str, account: &str) -> Item {

@@ -35,6 +35,8 @@ pub struct Seen {
     pub refreshed: u64,
     /// Refresh tokens that came twice, each of which ended its grant.
     pub reused: u64,
+    /// Grants that their clients gave back.
+    pub revoked: u64,
     /// Every access and refresh token it gave.
     pub issued: Vec<String>,
 }
@@ -71,6 +73,10 @@ impl AuthorizationServer {
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -117,6 +123,7 @@ impl AuthorizationServer {
         Seen {
             refreshed: state["refreshed"].as_u64().expect("a number"),
             reused: state["reused"].as_u64().expect("a number"),
+            revoked: state["revoked"].as_u64().expect("a number"),
             issued: issued
                 .iter()
                 .map(|token| token.as_str().expect("a token").to_owned())

@@ -19,6 +19,15 @@ impl Link {
         self.set("up");
     }
 
+    /// Anybody may listen on the ports below 1024 from now on, where mail servers usually are.
+    #[expect(
+        clippy::unused_self,
+        reason = "only whoever has a network of its own may do this"
+    )]
+    pub fn opens_the_usual_ports(&self) {
+        std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("a setting");
+    }
+
     fn set(&self, state: &str) {
         output_of(Command::new(require("ip", "iproute2")).args(["link", "set", self.0, state]));
     }

@@ -205,6 +205,28 @@ impl OAuth2 {
         now.is_some_and(|now| Some(now.expose_secret()) != tried)
     }
 
+    /// Has the authorization server take back what was granted, where it offers that; `false` where it does not, or
+    /// nothing was granted. The refresh token stays where it is, to be deleted.
+    pub async fn revoke(&self, place: &Place) -> Result<bool, Error> {
+        let Source::Client(client) = &self.source else {
+            return Ok(false);
+        };
+        let Some(at) = &client.endpoints.revocation else {
+            return Ok(false);
+        };
+        let _held = self.held.lock().await;
+        let _lock = Lock::take(&place.directory, &place.address).await?;
+        let token = match stored(place).await {
+            Ok(token) => token,
+            Err(Error::NoGrant(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        client
+            .revoke(at, &place.address, &place.keychain, &token)
+            .await?;
+        Ok(true)
+    }
+
     async fn get(
         &self,
         mut held: OwnedMutexGuard<Held>,

@@ -8,7 +8,8 @@ use oauth2::basic::{
 };
 use oauth2::{
     AccessToken, AuthType, ClientId, EndpointNotSet, EndpointSet, ErrorResponse, RefreshToken,
-    RequestTokenError, Scope, StandardErrorResponse, StandardRevocableToken, TokenResponse,
+    RequestTokenError, RevocationUrl, Scope, StandardErrorResponse, StandardRevocableToken,
+    TokenResponse,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -170,6 +171,23 @@ impl Client {
         answer
             .map_err(|error| self.explain(error, address))
             .and_then(|answer| self.grant(answer))
+    }
+
+    /// Takes a refresh token back, and with it what was granted (RFC 7009 §2.1).
+    pub(super) async fn revoke(
+        &self,
+        at: &RevocationUrl,
+        address: &str,
+        keychain: &Keychain,
+        token: &SecretString,
+    ) -> Result<(), Error> {
+        let client = self.ready(keychain).await?.set_revocation_url(at.clone());
+        let token = RefreshToken::new(token.expose_secret().to_owned());
+        let request = client
+            .revoke_token(token.into())
+            .map_err(|_| Error::NoEndpoint("a revocation by https (`revocation_url`)"))?;
+        let answer = request.request_async(&http::send).await;
+        answer.map_err(|error| self.explain(error, address))
     }
 
     /// What was granted, where it can be used.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use oauth2::{AuthUrl, DeviceAuthorizationUrl, TokenUrl};
+use oauth2::{AuthUrl, DeviceAuthorizationUrl, RevocationUrl, TokenUrl};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -22,6 +22,7 @@ pub(crate) struct Entry {
     auth_url: Option<Spanned<String>>,
     token_url: Option<Spanned<String>>,
     device_url: Option<Spanned<String>>,
+    revocation_url: Option<Spanned<String>>,
     scopes: Option<Spanned<Vec<String>>>,
     method: Option<Mechanism>,
 }
@@ -41,6 +42,7 @@ impl Entry {
                 self.auth_url.as_ref().map(Spanned::span),
                 self.token_url.as_ref().map(Spanned::span),
                 self.device_url.as_ref().map(Spanned::span),
+                self.revocation_url.as_ref().map(Spanned::span),
                 self.scopes.as_ref().map(Spanned::span),
             ];
             if let Some(place) = alien.into_iter().flatten().next() {
@@ -103,7 +105,12 @@ impl Entry {
     }
 
     fn endpoints(&self, span: &Range<usize>, scopes: &[String]) -> Result<Endpoints, Wrong> {
-        let urls = [&self.auth_url, &self.token_url, &self.device_url];
+        let urls = [
+            &self.auth_url,
+            &self.token_url,
+            &self.device_url,
+            &self.revocation_url,
+        ];
         if let Some(provider) = &self.provider {
             if let Some(url) = urls.into_iter().flatten().next() {
                 let what = "a `provider` has its own URLs. Leave out the one or the other";
@@ -133,10 +140,21 @@ impl Entry {
             let what = "`provider` (\"google\" or \"microsoft\") or `token_url` is missing here";
             return Err((span.clone(), what.to_owned()));
         };
+        let revocation = url(&self.revocation_url)?;
+        if let (Some(there), Some(place)) = (&revocation, &self.revocation_url)
+            && there.scheme() != "https"
+        {
+            // RFC 7009 §2.
+            return Err((
+                place.span(),
+                "this must be a URL that begins with https://".to_owned(),
+            ));
+        }
         let endpoints = Endpoints {
             authorization: url(&self.auth_url)?.map(AuthUrl::from_url),
             token: TokenUrl::from_url(token),
             device: url(&self.device_url)?.map(DeviceAuthorizationUrl::from_url),
+            revocation: revocation.map(RevocationUrl::from_url),
             ways: standard_ways(scopes),
         };
         if endpoints.authorization.is_none() && endpoints.device.is_none() {

@@ -1,6 +1,6 @@
 //! Where providers have their endpoints, and what they want besides the standards.
 
-use oauth2::{AuthUrl, DeviceAuthorizationUrl, TokenUrl};
+use oauth2::{AuthUrl, DeviceAuthorizationUrl, RevocationUrl, TokenUrl};
 
 use super::http::is_safe;
 
@@ -13,6 +13,8 @@ pub struct Endpoints {
     pub token: TokenUrl,
     /// Where codes for people come from (RFC 8628 §3.1).
     pub device: Option<DeviceAuthorizationUrl>,
+    /// Where a refresh token is taken back (RFC 7009).
+    pub revocation: Option<RevocationUrl>,
     pub(super) ways: Ways,
 }
 
@@ -49,6 +51,9 @@ impl Provider {
                 token: TokenUrl::from_url(url("https://oauth2.googleapis.com/token".to_owned())?),
                 // It gives codes for people, but none that are good for mail.
                 device: None,
+                revocation: Some(RevocationUrl::from_url(url(
+                    "https://oauth2.googleapis.com/revoke".to_owned(),
+                )?)),
                 ways: Ways {
                     has_secret_in_body: true,
                     // Without these it gives no refresh token, or only the first time.
@@ -71,6 +76,8 @@ impl Provider {
                     device: Some(DeviceAuthorizationUrl::from_url(url(format!(
                         "{base}/devicecode"
                     ))?)),
+                    // It has none: a person takes the grant back among the apps of the account.
+                    revocation: None,
                     ways: Ways {
                         has_secret_in_body: true,
                         parameters: &[],

@@ -50,6 +50,7 @@ impl Scripted {
         client.endpoints = Endpoints {
             authorization: Some(AuthUrl::new(url("/auth")).expect("a URL")),
             token: TokenUrl::new(url("/token")).expect("a URL"),
+            revocation: None,
             device: Some(DeviceAuthorizationUrl::new(url("/device")).expect("a URL")),
             ..client.endpoints
         };

@@ -117,6 +117,9 @@ impl Way {
             Self::Configured => Ok(None),
             Self::Password | Self::Client(_) => {
                 house.keychain.probe().await?;
+                if house.keychain.name_for_passwords() != house.keychain.name() {
+                    house.keychain.probe_for_passwords().await?;
+                }
                 Ok(house.keychain.get(MAILBOX_SERVICE, address).await?)
             }
         }

@@ -11,7 +11,7 @@ const issuer = `http://127.0.0.1:${port}`;
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 
 // What the test sees and sets.
-const lab = { lifetime: 3600, refreshed: 0, reused: 0, issued: [], grants: new Set(), access: new Set() };
+const lab = { lifetime: 3600, refreshed: 0, reused: 0, revoked: 0, issued: [], grants: new Set(), access: new Set() };
 
 const provider = new Provider(issuer, {
   jwks: { keys: [{ ...key, kid: 'lab', alg: 'RS256', use: 'sig' }] },
@@ -55,6 +55,7 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
+    revocation: { enabled: true },
   },
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 });
@@ -68,6 +69,7 @@ provider.on('grant.success', (ctx) => {
   }
   lab.grants.add(ctx.oidc.entities.Grant?.jti ?? ctx.oidc.entities.AccessToken?.grantId);
 });
+provider.on('grant.revoked', () => { lab.revoked += 1; });
 provider.on('grant.error', (ctx, error) => {
   if (error.error_detail === 'refresh token already used') lab.reused += 1;
 });
@@ -94,7 +96,7 @@ provider.use(async (ctx, next) => {
   const order = orders[ctx.path];
   if (!order) return next();
   await order(ctx.query);
-  ctx.body = { refreshed: lab.refreshed, reused: lab.reused, issued: lab.issued };
+  ctx.body = { refreshed: lab.refreshed, reused: lab.reused, revoked: lab.revoked, issued: lab.issued };
 });
 
 provider.on('server_error', (ctx, error) => console.error(error));

@@ -117,6 +117,17 @@ fn errors_name_the_place_and_what_was_meant() {
             "this must be a URL",
         ),
         (
+            format!(
+                "{id}, scopes = [\"m\"], token_url = \"https://a.example\", auth_url = \"https://a.example\", \
+                 revocation_url = \"http://127.0.0.1/r\""
+            ),
+            "this must be a URL that begins with https://",
+        ),
+        (
+            format!("provider = \"google\", revocation_url = \"https://a.example\", {id}"),
+            "a `provider` has its own URLs",
+        ),
+        (
             format!("{id}, provider = \"google\", scopes = []"),
             "scopes are a list of words",
         ),
