@@ -32,6 +32,9 @@ const OUTPUT: usize = 4 * 1024;
 /// Longest line of it that is shown, in characters.
 const LINE: usize = 500;
 
+/// Room for a program's output at first, in octets: most passwords and tokens are shorter.
+const FIRST: usize = 1024;
+
 /// How long what it said is read after its end: something it left running may hold the pipe for ever.
 const REST: Duration = Duration::from_millis(200);
 
@@ -283,13 +286,23 @@ impl Said {
 
     async fn listen(&mut self, stream: Option<impl AsyncRead + Unpin>) {
         let Some(mut stream) = stream else { return };
-        // Reserved, so that growing leaves no copy of a secret behind.
-        self.octets.reserve_exact(self.most);
         let mut buffer = Zeroizing::new([0; 1024]);
         while let Ok(size @ 1..) = stream.read(&mut *buffer).await {
             let kept = size.min(self.most - self.octets.len());
+            self.make_room(kept);
             self.octets.extend_from_slice(&buffer[..kept]);
             self.is_cut |= kept < size;
+        }
+    }
+
+    /// A vector that grows by itself leaves its octets behind, unwiped, where it was before.
+    fn make_room(&mut self, more: usize) {
+        let wanted = self.octets.len() + more;
+        if wanted > self.octets.capacity() {
+            let capacity = wanted.max(2 * self.octets.capacity()).max(FIRST);
+            let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+            larger.extend_from_slice(&self.octets);
+            self.octets = larger;
         }
     }
 

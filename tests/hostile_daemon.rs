@@ -32,8 +32,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 /// usual here, and 7 s were seen.
 const USUAL: Duration = Duration::from_secs(15);
 
-/// Most resident memory, whenever, in KiB. Each account takes about 1 MiB of it: the TLS library has a copy of the
-/// system's authorities for each connection.
+/// Most resident memory, whenever, in KiB.
 const MEMORY: u64 = 64 * 1024;
 
 /// How many daemons the rogues are shared out to.

@@ -20,6 +20,7 @@ use super::socket::Listener;
 use crate::account::Account;
 use crate::config::{Config, Hook};
 use crate::dns::KeySource;
+use crate::imap::forget_contexts;
 use crate::keychain::{Choice, Keychain};
 use crate::ledger::{Cursors, Ledger};
 
@@ -245,6 +246,7 @@ impl Supervisor {
                 self.hub.goes_by(read.identity);
                 self.hooks = read.hooks;
                 self.house.keychain.choose(&read.keychain);
+                forget_contexts();
                 self.change_to(&read.accounts).await;
                 Ok(())
             }

@@ -10,14 +10,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_native_tls::{Certificate, Protocol, TlsConnector, TlsStream};
+use native_tls::{Certificate, Protocol, TlsConnector};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_native_tls::TlsStream;
 
 use super::error::{Error, ServerText};
 use super::session::{NO_GREETING, PROMPT, Session};
+use super::tls;
 
 /// How long name resolution may take: resolvers give up after 5 s a server and usually know three.
 const RESOLVE: Duration = Duration::from_secs(15);
@@ -103,12 +105,11 @@ impl Endpoint {
     /// Reads authorities from a PEM file.
     pub fn authorities_from(path: &PathBuf) -> io::Result<Vec<Certificate>> {
         let pem = std::fs::read(path)?;
-        let authorities =
-            native_tls::Certificate::stack_from_pem(&pem).map_err(io::Error::other)?;
+        let authorities = Certificate::stack_from_pem(&pem).map_err(io::Error::other)?;
         if authorities.is_empty() {
             return Err(io::Error::other("it holds no certificate in PEM form"));
         }
-        Ok(authorities.into_iter().collect())
+        Ok(authorities)
     }
 
     /// Connects, and reads the greeting: all of the steps below, one after the other.
@@ -171,8 +172,7 @@ impl Endpoint {
 
     /// The TLS handshake, chain and host name checked.
     pub async fn secure(&self, tcp: TcpStream) -> Result<Secured, Error> {
-        self.shake_hands(self.connector(Protocol::Tlsv12), tcp)
-            .await
+        self.shake_hands(tls::shared(&self.authorities), tcp).await
     }
 
     /// The greeting, which is past where STARTTLS came before TLS.
@@ -186,7 +186,7 @@ impl Endpoint {
     /// Whether the server speaks TLS 1.3, tried on a connection of its own: the TLS library does not tell what it
     /// agreed on.
     pub async fn speaks_tls_1_3(&self) -> Result<bool, Error> {
-        let connector = self.connector(Protocol::Tlsv13);
+        let connector = tls::builder(&self.authorities, Protocol::Tlsv13).build();
         match self.shake_hands_anew(connector).await {
             Ok(_) => Ok(true),
             Err(Error::Tls { .. }) => Ok(false),
@@ -197,46 +197,47 @@ impl Endpoint {
     /// The certificate (DER) of a server that is not trusted, for a person to see what is wrong with it, on a
     /// connection of its own that ends with the handshake: nothing is said over it.
     pub async fn untrusted_certificate(&self) -> Option<Vec<u8>> {
-        let connector = self
-            .connector(Protocol::Tlsv12)
+        let connector = tls::builder(&self.authorities, Protocol::Tlsv12)
             .danger_accept_invalid_certs(true)
-            .danger_accept_invalid_hostnames(true);
+            .danger_accept_invalid_hostnames(true)
+            .build();
         let shown = self.shake_hands_anew(connector).await.ok()?;
         leaf(&shown)
     }
 
-    async fn shake_hands_anew(&self, connector: TlsConnector) -> Result<Secured, Error> {
+    async fn shake_hands_anew(
+        &self,
+        connector: native_tls::Result<TlsConnector>,
+    ) -> Result<Secured, Error> {
         let tcp = self.dial(&self.resolve().await?).await?;
         let tcp = self.start_tls(tcp).await?;
         self.shake_hands(connector, tcp).await
     }
 
-    fn connector(&self, least: Protocol) -> TlsConnector {
-        let mut connector = TlsConnector::new().min_protocol_version(Some(least));
-        for authority in &self.authorities {
-            connector = connector.add_root_certificate(authority.clone());
-        }
-        connector
-    }
-
-    async fn shake_hands(&self, connector: TlsConnector, tcp: TcpStream) -> Result<Secured, Error> {
+    async fn shake_hands(
+        &self,
+        connector: native_tls::Result<TlsConnector>,
+        tcp: TcpStream,
+    ) -> Result<Secured, Error> {
+        let failed = |error: native_tls::Error| Error::Tls {
+            host: self.host.clone(),
+            why: explain_tls(&error.to_string()),
+        };
+        let connector = tokio_native_tls::TlsConnector::from(connector.map_err(failed)?);
         timeout(HANDSHAKE, connector.connect(&self.host, Quick(tcp)))
             .await
             .map_err(|_| Error::Timeout {
                 step: "the TLS handshake",
                 limit: HANDSHAKE,
             })?
-            .map_err(|error| Error::Tls {
-                host: self.host.clone(),
-                why: explain_tls(&error.to_string()),
-            })
+            .map_err(failed)
     }
 }
 
 /// The certificate (DER) that the server showed.
 #[must_use]
 pub fn leaf(secured: &Secured) -> Option<Vec<u8>> {
-    secured.peer_certificate().ok()??.to_der().ok()
+    secured.get_ref().peer_certificate().ok()??.to_der().ok()
 }
 
 /// The TLS library's words, and what to do about those that a user can mend.

@@ -16,6 +16,7 @@ pub mod idle;
 pub mod login;
 pub mod session;
 pub mod test_mail;
+mod tls;
 #[cfg(test)]
 mod transcripts;
 pub mod watch;
@@ -27,4 +28,5 @@ pub use cursor::Cursor;
 pub use error::{Class, Error};
 pub use fetch::Message;
 pub use login::{Credentials, Proof};
+pub use tls::forget_contexts;
 pub use watch::{Event, Order, Start, Temper, Watcher, fetch_one};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_native_tls::Certificate;
+use native_tls::Certificate;
 use roxmltree::{Document, Node, ParsingOptions};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};

@@ -14,8 +14,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use async_native_tls::Certificate;
 use futures_util::future::join_all;
+use native_tls::Certificate;
 use tokio::time::timeout;
 
 use crate::dns;
