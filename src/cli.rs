@@ -124,6 +124,8 @@ pub enum Command {
     Reload,
     /// Try every link of the chain, and say what to do about a broken one
     Doctor(DoctorArgs),
+    /// Print what a report of a bug needs, with names masked; look it over before you show it to anybody
+    Report(ReportArgs),
 }
 
 /// `wait`.
@@ -300,6 +302,14 @@ pub struct DoctorArgs {
     /// Put a small mail into each watched folder, see whether it is announced, and delete it
     #[arg(long)]
     pub send_test: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Also try the mailboxes, DNS and the keychain, as `doctor` does; that may ask for a password
+    #[arg(long)]
+    pub online: bool,
 }
 
 /// How a line of the daemon's log is written.

@@ -28,6 +28,7 @@
 //!   access tokens), and what a refusal means ([`account::advice`]). A new provider goes there.
 //! - [`dns`] gets the keys that prove a sender.
 //! - [`doctor`] tries every link of the chain, and says what to do about a broken one.
+//! - [`report`] is what a report of a bug needs, masked.
 //! - [`logging`] sees to it that logs and panics hold no secret.
 
 pub mod account;
@@ -52,6 +53,7 @@ pub mod pairing;
 mod private;
 mod process;
 pub mod receipt;
+pub mod report;
 
 pub use pairing::Pairing;
 

@@ -9,17 +9,7 @@ use crate::config;
 use crate::doctor::{Check, Doctor, Trouble};
 
 pub(super) async fn doctor(house: &House, args: DoctorArgs) -> Result<Exit, Failure> {
-    let doctor = Doctor {
-        file: house.config_file()?,
-        state: config::state_directory()?,
-        runtime: config::runtime_directory()?,
-        units: config::directories()?.config_dir().parent().map(Into::into),
-        keychain: house.keychain.clone(),
-        dkim_keys: house.global.dkim_keys.clone(),
-        account: args.account,
-        sends_test: args.send_test,
-    };
-    let checks = doctor.examine().await?;
+    let checks = checks(house, args.account, args.send_test, false).await?;
     let mut last = None;
     for check in &checks {
         if last != Some(&check.account) {
@@ -30,6 +20,27 @@ pub(super) async fn doctor(house: &House, args: DoctorArgs) -> Result<Exit, Fail
     }
     let first = checks.iter().find_map(Check::trouble);
     Ok(first.map_or(Exit::Done, exit))
+}
+
+/// Tries what is to be tried.
+pub(super) async fn checks(
+    house: &House,
+    account: Option<String>,
+    sends_test: bool,
+    is_offline: bool,
+) -> Result<Vec<Check>, Failure> {
+    let doctor = Doctor {
+        file: house.config_file()?,
+        state: config::state_directory()?,
+        runtime: config::runtime_directory()?,
+        units: config::directories()?.config_dir().parent().map(Into::into),
+        keychain: house.keychain.clone(),
+        dkim_keys: house.global.dkim_keys.clone(),
+        account,
+        sends_test,
+        is_offline,
+    };
+    Ok(doctor.examine().await?)
 }
 
 /// Whose links follow; programs read it in each object.
@@ -66,7 +77,7 @@ fn lines(check: &Check) -> String {
     text
 }
 
-fn described(check: &Check) -> Map<String, Value> {
+pub(super) fn described(check: &Check) -> Map<String, Value> {
     object(json!({
         "event": "check",
         "check": check.link.word(),

@@ -17,6 +17,7 @@ mod logout;
 mod open;
 mod refused;
 mod reload;
+mod report;
 mod run;
 mod signal;
 mod status;
@@ -106,7 +107,8 @@ fn needs_keychain(command: &Command) -> bool {
         | Command::Refused
         | Command::Status
         | Command::Reload
-        | Command::Doctor(_) => false,
+        | Command::Doctor(_)
+        | Command::Report(_) => false,
         Command::Extract(args) => args.store,
         Command::Daemon(args) => args.print_unit.is_none(),
         _ => true,
@@ -147,6 +149,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Status => status::status(&house).await,
             Command::Reload => reload::reload(&house).await,
             Command::Doctor(args) => doctor::doctor(&house, args).await,
+            Command::Report(args) => report::report(&house, args).await,
             Command::Daemon(args) => daemon::daemon(&house, &args).await,
         }
     };

@@ -1,5 +1,7 @@
 //! `fetch-token status`: how the daemon's accounts are doing.
 
+use std::path::Path;
+
 use jiff::{Timestamp, Unit};
 use serde_json::json;
 
@@ -20,17 +22,7 @@ const HEAD: [&str; 7] = [
 ];
 
 pub(super) async fn status(house: &House) -> Result<Exit, Failure> {
-    let mut daemon = daemon().await?;
-    daemon.request(Request::Status).await?;
-    let mut accounts = Vec::new();
-    loop {
-        match daemon.next().await {
-            Some(Answer::Account(account)) => accounts.push(*account),
-            Some(Answer::Done) => break,
-            Some(Answer::Refused(why)) => return Err(Failure::new(Exit::Unexpected, why)),
-            _ => return Err(went_away()),
-        }
-    }
+    let accounts = told(daemon().await?).await?;
     for account in &accounts {
         house.announcer.object(described(account));
     }
@@ -47,6 +39,27 @@ pub(super) async fn status(house: &House) -> Result<Exit, Failure> {
         house.announcer.result(&line, object(json!({})));
     }
     Ok(Exit::Done)
+}
+
+/// How each account of the daemon is doing whose socket lies in this directory; `None` where none runs.
+pub(super) async fn accounts(directory: &Path) -> Result<Option<Vec<Account>>, Failure> {
+    match Client::connect(directory).await? {
+        Some(daemon) => told(daemon).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn told(mut daemon: Client) -> Result<Vec<Account>, Failure> {
+    daemon.request(Request::Status).await?;
+    let mut accounts = Vec::new();
+    loop {
+        match daemon.next().await {
+            Some(Answer::Account(account)) => accounts.push(*account),
+            Some(Answer::Done) => return Ok(accounts),
+            Some(Answer::Refused(why)) => return Err(Failure::new(Exit::Unexpected, why)),
+            _ => return Err(went_away()),
+        }
+    }
 }
 
 /// The daemon; without one there is nothing to ask.
@@ -67,7 +80,7 @@ pub(super) fn went_away() -> Failure {
     )
 }
 
-fn described(account: &Account) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn described(account: &Account) -> serde_json::Map<String, serde_json::Value> {
     let condition = &account.condition;
     let ledger = account.ledger.as_ref();
     object(json!({

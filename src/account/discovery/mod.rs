@@ -9,6 +9,8 @@ pub mod autoconfig;
 mod providers;
 mod records;
 
+pub(crate) use providers::is_known_server;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;

@@ -103,6 +103,14 @@ pub(super) fn of_exchangers(exchangers: &[String]) -> Option<&'static Provider> 
     })
 }
 
+/// Whether this is the name of a provider's IMAP server, or of one of its mail exchangers.
+pub(crate) fn is_known_server(host: &str) -> bool {
+    PROVIDERS.iter().any(|provider| {
+        let mut names = provider.exchangers.iter().chain([&provider.host]);
+        names.any(|name| name.eq_ignore_ascii_case(host))
+    })
+}
+
 /// The provider whose IMAP server this is.
 pub(super) fn of_host(host: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|provider| provider.host == host)
