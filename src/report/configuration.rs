@@ -53,6 +53,11 @@ impl Place<'_> {
         }
     }
 
+    /// Whether a text there is no name, but a measure.
+    fn takes(self, text: &str) -> bool {
+        matches!(self, Self::Key("deadline")) && public::is_duration(text)
+    }
+
     /// Whether a number there is no secret.
     fn takes_numbers(self) -> bool {
         matches!(self, Self::Key("port" | "absent" | "conflict"))
@@ -86,7 +91,9 @@ fn collect(item: &Item, place: Place, number: usize, names: &mut Vec<(What, Stri
             collect(&Item::Value(value.clone()), place, number, names);
         }
     } else if let Some(text) = item.as_str() {
-        names.push((place.what(number), text.to_owned()));
+        if !place.takes(text) {
+            names.push((place.what(number), text.to_owned()));
+        }
     } else if let Some(value) = item.as_value()
         && !stays(value, place)
     {
@@ -165,6 +172,7 @@ fn masked_table(table: &Table, place: Place, mask: &mut Mask) -> Table {
 
 fn masked_value(value: &Value, place: Place, number: usize, mask: &mut Mask) -> Value {
     match value {
+        Value::String(text) if place.takes(text.value()) => text.value().into(),
         Value::String(text) => mask.value(place.what(number), text.value()).into(),
         Value::Array(list) => {
             let values = list.iter().enumerate();

@@ -183,18 +183,18 @@ impl Mask {
     }
 
     fn know(&mut self, value: &str, mask: &str) {
-        if value.chars().count() < SHORTEST
-            || value == mask
-            || public::is_value(value)
-            || public::is_component(value)
-        {
+        let is_ours = public::is_value(value) || public::is_word_of_paths(value);
+        if value.chars().count() < SHORTEST || value == mask || is_ours {
             return;
         }
-        // As logs and errors show it, and as people shout it.
+        let mut rest = value.chars();
+        let first = rest.next().map(char::to_uppercase);
+        // As logs and errors show it, as sentences begin with it, and as people shout it.
         let forms = [
             value.to_owned(),
             value.to_lowercase(),
             value.to_uppercase(),
+            first.into_iter().flatten().chain(rest).collect(),
             value.escape_debug().to_string(),
             escaped(value, usize::MAX),
         ];

@@ -252,11 +252,12 @@ fn has(list: &[&str], word: &str) -> bool {
 
 /// Whether a value of the configuration is one of the program's own words.
 pub(super) fn is_value(value: &str) -> bool {
-    has(VALUES, value) || Choice::names().any(|name| name == value) || is_duration(value)
+    has(VALUES, value) || Choice::names().any(|name| name == value)
 }
 
-fn is_duration(value: &str) -> bool {
-    value.len() <= 8 && humantime::parse_duration(value).is_ok()
+/// Whether a value is a time, where one is wanted.
+pub(super) fn is_duration(value: &str) -> bool {
+    humantime::parse_duration(value).is_ok()
 }
 
 /// Whether an address is Salesforce's own.
@@ -272,7 +273,12 @@ pub(super) fn is_program(name: &str) -> bool {
 /// Whether a part of a path is the system's or this program's; short numbers are those of users and processes.
 pub(super) fn is_component(name: &str) -> bool {
     let is_number = name.len() <= 5 && name.chars().all(|c| c.is_ascii_digit());
-    COMPONENTS.contains(&name) || is_number
+    is_word_of_paths(name) || is_number
+}
+
+/// The same without the numbers.
+pub(super) fn is_word_of_paths(name: &str) -> bool {
+    COMPONENTS.contains(&name)
 }
 
 /// The end of a file's name, with its dot, where it is a usual one.
