@@ -16,7 +16,7 @@ fn members(output: &Output, of: &str) -> String {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let is_it = |object: &Value| object["event"] == of || object["verdict"] == of;
-    let object = objects.filter(is_it).last();
+    let object = objects.filter(is_it).next_back();
     let object = object.unwrap_or_else(|| panic!("no {of}:\n{}", output.transcript()));
     assert_eq!(object["schema"], 1, "{of}");
     let members = object.as_object().expect("an object");

@@ -64,20 +64,12 @@ pub fn machine() -> Value {
 #[must_use]
 pub fn names() -> Vec<(super::What, String)> {
     let users = ["USER", "LOGNAME", "USERNAME"].map(std::env::var);
-    let hosts = ["HOSTNAME", "COMPUTERNAME"].map(std::env::var);
-    // Every system has a root, and every container a localhost.
-    let users = users
-        .into_iter()
-        .flatten()
-        .filter(|name| name != "root")
-        .map(|name| (super::What::User, name));
-    let hosts = hosts
-        .into_iter()
-        .flatten()
-        .chain(line("/proc/sys/kernel/hostname"));
-    let hosts = hosts
-        .filter(|name| name != "localhost")
-        .map(|name| (super::What::Host, name));
+    // Every system has a root.
+    let users = users.into_iter().flatten().filter(|name| name != "root");
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let users = users.map(|name| (super::What::User, name));
+    let first = host.split('.').next().unwrap_or_default().to_owned();
+    let hosts = [host, first].map(|name| (super::What::Host, name));
     users.chain(hosts).collect()
 }
 

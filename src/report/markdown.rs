@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{NOTE, Report};
 
-/// The shortest fence of a block of code (CommonMark §4.5).
+/// The shortest fence of a block of code (`CommonMark` §4.5).
 const FENCE: usize = 3;
 
 pub(super) fn write(report: &Report) -> String {

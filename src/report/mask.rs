@@ -282,9 +282,10 @@ impl Mask {
         match value.rsplit_once('@') {
             Some((local, domain)) => {
                 let local = self.pieces("user", local);
-                let domain = match domain.contains(METACHARACTERS) {
-                    true => self.pieces("domain", domain),
-                    false => self.host(domain, "domain"),
+                let domain = if domain.contains(METACHARACTERS) {
+                    self.pieces("domain", domain)
+                } else {
+                    self.host(domain, "domain")
                 };
                 format!("{local}@{domain}")
             }
@@ -361,9 +362,12 @@ impl Mask {
     fn labels(&mut self, labels: &str) -> String {
         let masked: Vec<_> = labels
             .split('.')
-            .map(|label| match public::is_label(label) || label == "*" {
-                true => label.to_owned(),
-                false => self.numbered("host", label),
+            .map(|label| {
+                if public::is_label(label) || label == "*" {
+                    label.to_owned()
+                } else {
+                    self.numbered("host", label)
+                }
             })
             .collect();
         masked.join(".")
