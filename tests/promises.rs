@@ -1,22 +1,186 @@
-//! What docs/stability.md promises to scripts: the members of every object, exit codes, and what an older version left
-//! behind in the ledger and the keychain.
+//! What docs/stability.md promises to scripts: commands and options, keys of the configuration, the members of every
+//! object, exit codes, and what an older version left behind in the ledger and the keychain.
 #![cfg(target_os = "linux")]
 
 mod lab;
 
-use lab::{Daemon, Home, Output, Program, SecretService, Stage, TokenMail, USERNAME, random_token};
+use clap::CommandFactory as _;
+use fetch_token::cli::Cli;
+use fetch_token::config::Config;
+use fetch_token::imap::Cursor;
+use lab::{
+    Ca, Daemon, Home, Output, Program, SecretService, Stage, TokenMail, USERNAME, random_token,
+};
 use serde_json::Value;
 use std::fs;
+
+/// Each command with what it takes, and with what it takes where nothing is said.
+const COMMANDS: &[(&str, &str)] = &[
+    (
+        "wait",
+        "USERNAME --timeout=5m --account --print --since=10m --from",
+    ),
+    ("arm", "USERNAME --timeout=5m --account"),
+    ("run", "USERNAME --timeout=5m --account --print CMD"),
+    ("open", "USERNAME --timeout=5m --account --print --instance"),
+    ("code", "USERNAME --timeout=5m --account --since=15m --from"),
+    ("get", "USERNAME"),
+    ("exec", "USERNAME --env=SALESFORCE_SECURITY_TOKEN CMD"),
+    ("list", ""),
+    ("forget", "USERNAME"),
+    ("extract", "FILE --store --code --print"),
+    ("refused", ""),
+    ("accept", "ID --yes --timeout=5m"),
+    ("daemon", "--log=human --print-unit"),
+    ("status", ""),
+    (
+        "login",
+        "ADDRESS --host --port --tls=implicit --ca-file --user --username --password-stdin --oauth --client-id \
+         --client-secret-in-keychain --tenant --device --ispdb --yes",
+    ),
+    ("logout", "ADDRESS"),
+    ("reload", ""),
+    ("doctor", "--account --send-test"),
+    ("report", "--online"),
+];
+
+#[test]
+fn no_command_and_no_option_is_taken_away_and_no_default_is_another() {
+    let cli = Cli::command();
+    let taken = |command: &clap::Command| -> Vec<String> {
+        let arguments = command.get_arguments();
+        let shown = arguments.map(|argument| {
+            let name = match argument.get_long() {
+                Some(long) => format!("--{long}"),
+                None => argument.get_value_names().expect("a name")[0].to_string(),
+            };
+            match argument.get_default_values() {
+                [default] if argument.get_action().takes_values() => {
+                    format!("{name}={}", default.display())
+                }
+                _ => name,
+            }
+        });
+        shown.collect()
+    };
+    for option in ["--json", "--quiet", "--verbose", "--config", "--dkim-keys"] {
+        assert!(taken(&cli).iter().any(|taken| taken == option), "{option}");
+    }
+    for (name, promised) in COMMANDS {
+        let command = cli
+            .find_subcommand(name)
+            .unwrap_or_else(|| panic!("no {name}"));
+        let taken = taken(command);
+        for word in promised.split_whitespace() {
+            assert!(
+                taken.iter().any(|taken| taken == word),
+                "{name} {word}: {taken:?}"
+            );
+        }
+    }
+}
+
+/// Every key of version 0.1.0, with a value that it takes.
+const CONFIGURATION: &str = r#"
+[[account]]
+address = "a@acme.example"
+user = "a"
+host = "imap.acme.example"
+port = 993
+tls = "starttls"
+ca_file = "ca.pem"
+password = { command = ["pass", "imap/acme"] }
+usernames = ["*@acme.example"]
+addresses = ["tokens-*@acme.example"]
+folders = ["INBOX", "Tokens"]
+sweep_junk = false
+idle = false
+trusted_authserv_id = "mx.acme.example"
+instance = [{ usernames = ["*.uat"], url = "https://acme--uat.sandbox.my.salesforce.com" }]
+[[account]]
+address = "b@acme.example"
+host = "imap.acme.example"
+usernames = ["*"]
+instance = "https://acme.my.salesforce.com"
+oauth2 = { provider = "microsoft", tenant = "acme.example", client_id = "id", client_secret = "keychain" }
+[[account]]
+address = "c@acme.example"
+host = "imap.acme.example"
+usernames = ["*"]
+[account.oauth2]
+client_id = "id"
+auth_url = "https://login.acme.example/authorize"
+token_url = "https://login.acme.example/token"
+device_url = "https://login.acme.example/device"
+scopes = ["mail"]
+method = "xoauth2"
+[[account]]
+address = "d@acme.example"
+host = "imap.acme.example"
+usernames = ["*"]
+oauth2 = { command = ["token"] }
+[[account]]
+address = "e@acme.example"
+host = "imap.acme.example"
+usernames = ["*"]
+password = "prompt"
+[sender]
+from = ["support@salesforce.com"]
+domains = ["salesforce.com"]
+resolver = "192.0.2.53:5353"
+[discovery]
+autoconfig = ["https://autoconfig.{domain}/mail/config-v1.1.xml"]
+resolver = "192.0.2.53"
+[keychain.store.command]
+name = "pass"
+write = ["put", "{username}", "{stamp}"]
+read = ["get", "{username}"]
+delete = ["rm", "{username:hash}"]
+stamp = ["stamp"]
+absent = ["none"]
+conflict = 3
+deadline = "30s"
+[[hook]]
+on = "stored"
+command = ["up"]
+stdin = "token"
+[[hook]]
+on = "refused"
+command = ["up"]
+[[hook]]
+on = "pending"
+command = ["up"]
+[[hook]]
+on = "login-failed"
+command = ["up"]
+"#;
+
+#[test]
+fn a_configuration_with_every_key_is_taken_as_it_is() {
+    let home = Home::new();
+    Ca::shared().write_to(&home.path().join("ca.pem"));
+    let file = home.path().join("config.toml");
+    let config = Config::parse(CONFIGURATION, &file).expect("valid");
+    assert_eq!((config.accounts.len(), config.hooks.len()), (5, 4));
+    let keys = CONFIGURATION.replace(
+        "resolver = \"192.0.2.53:5353\"",
+        "dkim_keys = \"keys.json\"",
+    );
+    Config::parse(&keys, &file).expect("valid");
+    let store = "[keychain]\nstore = \"auto\"\n";
+    let (before, _) = CONFIGURATION.split_once("[keychain").expect("a store");
+    Config::parse(&format!("{before}{store}"), &file).expect("valid");
+}
 
 /// The members of the last object with this `event` (or `verdict`), in the order of the alphabet.
 #[track_caller]
 fn members(output: &Output, of: &str) -> String {
     let stdout = output.stdout();
-    let objects = stdout
+    let mut objects = stdout
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let is_it = |object: &Value| object["event"] == of || object["verdict"] == of;
-    let object = objects.filter(is_it).next_back();
+    let object = objects.rfind(is_it);
     let object = object.unwrap_or_else(|| panic!("no {of}:\n{}", output.transcript()));
     assert_eq!(object["schema"], 1, "{of}");
     let members = object.as_object().expect("an object");
@@ -253,4 +417,18 @@ fn secrets_lie_in_the_keychain_under_these_names_as_other_programs_put_and_find_
         stage.keychain.lookup("salesforce-security-token", USERNAME),
         Some(token)
     );
+}
+
+#[test]
+fn a_cursor_of_the_first_version_is_understood() {
+    let text = "ftc1-WyJhQGIuZXhhbXBsZSIsIklOQk9YIiw3LDEyMzQsMTc5NTUyODgwMF0";
+    let cursor: Cursor = text.parse().expect("a cursor");
+    let place = (
+        cursor.account.as_str(),
+        cursor.folder.as_str(),
+        cursor.uid_validity,
+        cursor.uid_next,
+    );
+    assert_eq!(place, ("a@b.example", "INBOX", 7, 1234));
+    assert_eq!(cursor.taken.as_second(), 1_795_528_800);
 }
