@@ -210,7 +210,7 @@ fn what_the_commands_that_wait_print_has_these_members() {
 
     assert_eq!(members(&run("arm", 0), "armed"), "cursor event schema");
     assert_eq!(
-        members(&run("wait --timeout 1s", 3), "failed"),
+        members(&run("wait --timeout 5s", 3), "failed"),
         "by cursor event exit message schema"
     );
 
@@ -226,7 +226,7 @@ fn what_the_commands_that_wait_print_has_these_members() {
         .unsigned();
     stage.dovecot.deliver(stage.user, &forged);
     assert_eq!(
-        members(&run("wait forged@acme.example --timeout 2s", 7), "refused"),
+        members(&run("wait forged@acme.example --timeout 5s", 7), "refused"),
         OF_A_MAIL
     );
 
@@ -236,7 +236,7 @@ fn what_the_commands_that_wait_print_has_these_members() {
         members(&run(&format!("code {USERNAME} --timeout 20s"), 0), "code"),
         "account code cursor date event folder from message_id reason schema sender uid username warnings"
     );
-    let tool = run("run nobody@acme.example --timeout 2s -- true", 3);
+    let tool = run("run nobody@acme.example --timeout 5s -- true", 3);
     assert_eq!(
         members(&tool, "failed"),
         "by cursor event exit message schema"
@@ -256,7 +256,7 @@ fn what_the_commands_about_tokens_print_has_these_members() {
     let forged = stage.token_mail("forged@acme.example", &random_token());
     stage.dovecot.deliver(stage.user, &forged.unsigned());
     run(&format!("wait {USERNAME} --timeout 20s"), 0);
-    run("wait forged@acme.example --timeout 1s", 7);
+    run("wait forged@acme.example --timeout 5s", 7);
 
     assert_eq!(
         members(&run(&format!("get {USERNAME}"), 0), "token"),
