@@ -94,7 +94,7 @@ fn check(check: &Value) -> String {
         word("measured")
     );
     for advice in word("advice").lines() {
-        let _ = write!(line, "\n            {advice}");
+        line.push_str(format!("\n            {advice}").trim_end());
     }
     line
 }

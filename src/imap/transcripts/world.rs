@@ -80,7 +80,7 @@ pub(super) struct Watched {
 }
 
 /// When the world begins.
-fn epoch() -> Timestamp {
+pub(super) fn epoch() -> Timestamp {
     Timestamp::from_second(1_795_528_800).expect("a time")
 }
 
