@@ -112,6 +112,7 @@ client_id = "id"
 auth_url = "https://login.acme.example/authorize"
 token_url = "https://login.acme.example/token"
 device_url = "https://login.acme.example/device"
+revocation_url = "https://login.acme.example/revoke"
 scopes = ["mail"]
 method = "xoauth2"
 [[account]]

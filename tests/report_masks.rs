@@ -46,6 +46,7 @@ scopes = ["https://mail.google.com/", "acme.read"]
 auth_url = "https://login.acme.example/authorize"
 token_url = "https://login.acme.example:8443/token?x=klaus"
 device_url = "https://login.acme.example/"
+revocation_url = "https://login.acme.example/"
 method = "xoauth2"
 
 [sender]

@@ -37,9 +37,8 @@ impl Place<'_> {
             "domains" => What::Domain,
             "host" | "trusted_authserv_id" => What::Host,
             "resolver" => What::Ip,
-            "auth_url" | "autoconfig" | "device_url" | "instance" | "token_url" | "url" => {
-                What::Url
-            }
+            "auth_url" | "autoconfig" | "device_url" | "instance" | "revocation_url"
+            | "token_url" | "url" => What::Url,
             "ca_file" | "dkim_keys" => What::Path,
             "folders" => What::Folder,
             "command" | "delete" | "read" | "stamp" | "write" if number == 0 => What::Program,

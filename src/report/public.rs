@@ -39,6 +39,7 @@ pub(super) const KEYS: &[&str] = &[
     "provider",
     "read",
     "resolver",
+    "revocation_url",
     "scopes",
     "sender",
     "stamp",
