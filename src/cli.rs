@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::account::Instance;
 use crate::account::discovery::Address;
 use crate::imap::{Cursor, Tls};
+use crate::keychain::{Choice, Named};
 
 /// Takes a new Salesforce security token from the mailbox it is sent to into the OS keychain.
 #[derive(Debug, Parser)]
@@ -104,6 +105,8 @@ pub enum Command {
     Exec(ExecArgs),
     /// Show what is stored, from which mail, since when; never the token
     List,
+    /// Move stored tokens to another store
+    Move(MoveArgs),
     /// Delete the stored token
     Forget(ForgetArgs),
     /// Judge mails from files
@@ -249,6 +252,26 @@ pub struct ForgetArgs {
     /// The Salesforce username
     #[arg(value_parser = username)]
     pub username: String,
+}
+
+/// `move`.
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// The Salesforce usernames whose tokens are moved; all of them otherwise, and what mailboxes are logged in to with
+    #[arg(value_parser = username, value_name = "USERNAME")]
+    pub usernames: Vec<String>,
+    /// The store that they are moved to: secret-service, keyutils, file, macos, windows, or command
+    #[arg(long, value_name = "STORE", value_parser = destination)]
+    pub to: Destination,
+}
+
+/// A store that tokens can be moved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// One that the configuration has a name for.
+    Named(Named),
+    /// The commands that the configuration describes.
+    Commands,
 }
 
 /// `extract`.
@@ -420,6 +443,18 @@ fn username(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it is neither a command nor a Salesforce username, which holds an @".to_owned())
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    const COMMANDS: &str = "command";
+    if text == COMMANDS {
+        return Ok(Destination::Commands);
+    }
+    Named::find(text).map(Destination::Named).map_err(|error| {
+        let names = Choice::names().filter(|name| Named::find(name).is_ok());
+        let names: Vec<_> = names.chain([COMMANDS]).collect();
+        format!("{error}. Here a store is {}", names.join(", "))
+    })
 }
 
 fn variable(text: &str) -> Result<String, String> {

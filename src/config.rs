@@ -22,7 +22,7 @@ use toml::Spanned;
 
 use crate::account::{Account, Instances, Login, Password, Typed, oauth2};
 use crate::imap::{Endpoint, Tls};
-use crate::keychain::Choice;
+use crate::keychain::Settings as Stores;
 use crate::mail::{self, Policy, Recipients, UsernameGlobs};
 
 /// What the user configured.
@@ -35,7 +35,7 @@ pub struct Config {
     /// What to run when something happens.
     pub hooks: Arc<[Hook]>,
     /// Where tokens are stored.
-    pub keychain: Choice,
+    pub keychain: Stores,
     /// Where servers are looked for.
     pub discovery: Discovery,
 }
@@ -290,22 +290,22 @@ impl Config {
             accounts,
             keys,
             hooks: hooks.collect::<Result<_, _>>().map_err(&wrong)?,
-            keychain: parsed.keychain.check().map_err(&wrong)?,
+            keychain: parsed.keychain.check(file).map_err(&wrong)?,
             discovery: parsed.discovery.check().map_err(wrong)?,
         })
     }
 
     /// Where tokens are stored, for the commands that need no account. What is wrong elsewhere in the file keeps
     /// nobody from a token, and without a file it is the platform's own store.
-    pub fn keychain(file: &Path) -> Result<Choice, Error> {
+    pub fn keychain(file: &Path) -> Result<Stores, Error> {
         let text = match Self::text(file) {
             Ok(text) => text,
-            Err(Error::Missing(_)) => return Ok(Choice::Auto),
+            Err(Error::Missing(_)) => return Ok(Stores::default()),
             Err(error) => return Err(error),
         };
         let parsed: KeychainAlone = from_toml(&text, file)?;
-        let choice = parsed.keychain.check();
-        choice.map_err(|(span, what)| place(file, &text, span.start, what))
+        let settings = parsed.keychain.check(file);
+        settings.map_err(|(span, what)| place(file, &text, span.start, what))
     }
 }
 

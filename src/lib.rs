@@ -32,6 +32,7 @@
 //! - [`logging`] sees to it that logs and panics hold no secret.
 
 pub mod account;
+mod asked;
 pub mod attendant;
 pub mod cli;
 pub mod commands;

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
 use tokio::time::{Instant, sleep};
 
 /// How often to look whether a lock is free.
@@ -34,13 +35,22 @@ pub(crate) async fn lock(file: &File, within: Duration) -> io::Result<bool> {
 
 /// Replaces a file, or makes it, in one step and durably: 0600. Its directory must be there.
 pub(crate) fn replace(file: &Path, octets: &[u8]) -> io::Result<()> {
-    let directory = directory_of(file);
+    written_beside(file, octets)?.persist(file)?;
+    sync(directory_of(file))
+}
+
+/// Makes a file in one step and durably, 0600, where none of its name is there. Its directory must be there.
+pub(crate) fn create(file: &Path, octets: &[u8]) -> io::Result<()> {
+    written_beside(file, octets)?.persist_noclobber(file)?;
+    sync(directory_of(file))
+}
+
+fn written_beside(file: &Path, octets: &[u8]) -> io::Result<NamedTempFile> {
     // Made with 0600 by tempfile.
-    let mut new = tempfile::NamedTempFile::new_in(directory)?;
+    let mut new = NamedTempFile::new_in(directory_of(file))?;
     new.write_all(octets)?;
     new.as_file().sync_all()?;
-    new.persist(file)?;
-    sync(directory)
+    Ok(new)
 }
 
 /// The directory that a file lies in.

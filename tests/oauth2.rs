@@ -8,7 +8,7 @@ use fetch_token::account::oauth2::{Client, Error, Grant, Source};
 use fetch_token::account::{Account, Login};
 use fetch_token::config::Config;
 use fetch_token::imap::Class;
-use fetch_token::keychain::{Choice, Keychain};
+use fetch_token::keychain::{Keychain, Settings};
 use lab::{
     AuthorizationServer, Ca, Clock, Daemon, Front, Mood, Options, SecretService, Stage, USERNAME,
     eventually, free_port,
@@ -84,7 +84,7 @@ impl Scene {
             std::thread::spawn(move || AuthorizationServer::person(&page, name, mood));
         };
         client
-            .by_device(name, &Keychain::new(&Choice::Auto), show)
+            .by_device(name, &Keychain::new(&Settings::default()), show)
             .await
     }
 
@@ -100,7 +100,7 @@ impl Scene {
             }));
         };
         let granted = client
-            .by_browser(name, &Keychain::new(&Choice::Auto), show)
+            .by_browser(name, &Keychain::new(&Settings::default()), show)
             .await;
         let title = person.expect("it was shown").join().expect("no panic");
         (granted, title)

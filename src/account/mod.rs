@@ -6,9 +6,10 @@ mod instance;
 pub mod oauth2;
 mod password;
 
+pub use crate::asked::Typed;
 pub use instance::{Instance, Instances, NotAnInstance};
 pub use oauth2::OAuth2;
-pub use password::{Password, Typed};
+pub use password::Password;
 
 use std::sync::Arc;
 

@@ -102,7 +102,7 @@ impl Attendant {
         let (tell, told) = mpsc::channel(16);
         let watcher = Watcher::start(
             Arc::clone(&charge.account),
-            charge.keychain.clone(),
+            charge.keychain,
             &charge.start,
             charge.pending,
             charge.temper,
@@ -113,7 +113,6 @@ impl Attendant {
         let (seek, sought) = watch::channel(charge.sought);
         let attending = Attending {
             account: charge.account,
-            keychain: charge.keychain,
             intake: charge.intake,
             tell,
             orders: orders.clone(),
@@ -181,7 +180,6 @@ struct Stopped;
 
 struct Attending {
     account: Arc<Account>,
-    keychain: Keychain,
     intake: Arc<Intake>,
     tell: mpsc::Sender<Told>,
     orders: mpsc::UnboundedSender<Order>,
@@ -321,7 +319,7 @@ impl Attending {
     }
 
     async fn tell_of(&self, outcome: &Outcome, whence: Whence) -> Result<(), Stopped> {
-        let receipt = Box::new(Receipt::of(outcome, &self.keychain.name()));
+        let receipt = Box::new(Receipt::of(outcome));
         self.say(Told::News(News::Receipt(receipt), whence)).await
     }
 

@@ -164,6 +164,7 @@ mod tests {
                 held: Held::Raw(Zeroizing::new(vec![0; octets])),
                 why: Obstacle::Clock(Timestamp::UNIX_EPOCH),
             })),
+            store: None,
             noted,
         }
     }

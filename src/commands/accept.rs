@@ -71,8 +71,7 @@ pub(super) async fn accept(house: &House, args: AcceptArgs) -> Result<Exit, Fail
         .accept(mail, facts, entry.origin)
         .await
         .map_err(|obstacle| Failure::from_obstacle(&obstacle))?;
-    let receipt = Receipt::of(&outcome, &house.keychain.name());
-    house.announcer.receipt(&receipt);
+    house.announcer.receipt(&Receipt::of(&outcome));
     Ok(Exit::Done)
 }
 

@@ -62,6 +62,14 @@ impl Exit {
         }
     }
 
+    /// A keychain that does not do it.
+    fn of_keychain(error: &keychain::Error) -> Self {
+        match error {
+            keychain::Error::NotConfigured { .. } => Self::NotStored,
+            _ => Self::Keychain,
+        }
+    }
+
     /// A program that cannot be started, as shells say it: 127 for not found, 126 for not executable.
     pub(super) fn not_started(error: &std::io::Error) -> Self {
         let status = if error.kind() == std::io::ErrorKind::NotFound {
@@ -129,10 +137,8 @@ impl From<pairing::Error> for Failure {
             Error::Refused(_) | Error::CodeRefused(_) => Exit::Refused,
             Error::CodePending(_) => Exit::Pending,
             Error::Pending(_) | Error::Judging { .. } if !error.is_keychain() => Exit::Pending,
-            Error::Pending(_)
-            | Error::Judging { .. }
-            | Error::Storing { .. }
-            | Error::Keychain(_) => Exit::Keychain,
+            Error::Pending(_) | Error::Judging { .. } | Error::Storing { .. } => Exit::Keychain,
+            Error::Keychain(error) => Exit::of_keychain(error),
             Error::NotStored(_) => Exit::NotStored,
             Error::Broken => Exit::Unexpected,
         };
@@ -160,7 +166,7 @@ impl From<config::Error> for Failure {
 
 impl From<keychain::Error> for Failure {
     fn from(error: keychain::Error) -> Self {
-        Self::new(Exit::Keychain, error.to_string())
+        Self::new(Exit::of_keychain(&error), error.to_string())
     }
 }
 

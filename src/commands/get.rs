@@ -6,8 +6,7 @@ use serde_json::json;
 use super::announce::object;
 use super::{Exit, Failure, House};
 use crate::cli::GetArgs;
-use crate::keychain::TOKEN_SERVICE;
-use crate::ledger::{Entry, List, State};
+use crate::ledger::{Entry, List, Record};
 use crate::pairing;
 
 pub(super) async fn get(house: &House, args: GetArgs) -> Result<Exit, Failure> {
@@ -25,28 +24,18 @@ pub(super) async fn stored(
     house: &House,
     username: &str,
 ) -> Result<(String, SecretString), Failure> {
-    let name =
-        House::ledger().map_or_else(|_| username.to_owned(), |ledger| ledger.spelling(username));
-    let token = house.keychain.get(TOKEN_SERVICE, &name).await?;
-    let not_stored = || pairing::Error::NotStored(username.to_owned()).into();
-    let token = token.ok_or_else(|| moved(house, &name).unwrap_or_else(not_stored))?;
+    // A ledger that cannot be read must not keep a token from the one who asks for it.
+    let known = House::ledger().ok();
+    let known = known.and_then(|ledger| ledger.find(username).ok().flatten());
+    let name = known
+        .as_ref()
+        .map_or_else(|| username.to_owned(), |known| known.username.clone());
+    let lies_in = known.as_ref().and_then(Record::lies_in);
+    let store = house.keychain.holder(lies_in).await?;
+    let token = store.get(&name).await?;
+    let token = token.ok_or_else(|| pairing::Error::NotStored(username.to_owned()))?;
     warn_of_newer(house, &name);
     Ok((name, token))
-}
-
-/// The token was stored, in another store than the configuration names now.
-fn moved(house: &House, username: &str) -> Option<Failure> {
-    let record = House::ledger().ok()?.find(username).ok()??;
-    let (there, here) = (record.store, house.keychain.name());
-    (record.state == State::Stored && there != here).then(|| {
-        Failure::new(
-            Exit::NotStored,
-            format!(
-                "the token of {username} was stored in the {there}, and the configuration now names the {here}. Name \
-                 the former in `[keychain] store`, or reset the token to have one in the latter"
-            ),
-        )
-    })
 }
 
 /// Says so where a newer mail for the username was refused or waits: the token printed may be dead.

@@ -39,15 +39,17 @@ pub(super) async fn logout(house: &House, args: LogoutArgs) -> Result<Exit, Fail
     Cursors::forget(&House::ledger()?, address)?;
     let daemon = login::tell_daemon(house, &file).await;
     house.announcer.say(&format!(
-        "Took {address} out of {}{}. Salesforce tokens that came by it stay in the {}; `fetch-token forget USERNAME` \
-         deletes one.",
+        "Took {address} out of {}{}. Salesforce tokens that came by it stay stored; `fetch-token forget USERNAME` deletes \
+         one.",
         file.display(),
         if had_secret {
-            format!(", and its password or refresh token out of the {}", house.keychain.name_for_passwords())
+            format!(
+                ", and its password or refresh token out of the {}",
+                house.keychain.name_for_passwords()
+            )
         } else {
             String::new()
-        },
-        house.keychain.name()
+        }
     ));
     match &revoked {
         None => {}

@@ -14,6 +14,7 @@ mod get;
 mod list;
 mod login;
 mod logout;
+mod moving;
 mod open;
 mod refused;
 mod reload;
@@ -35,8 +36,9 @@ use crate::cli::{Cli, Command, Global};
 use crate::config::{self, Config, KeysFrom};
 use crate::dns::KeySource;
 use crate::intake::Intake;
-use crate::keychain::{Choice, Keychain};
+use crate::keychain::{self, Keychain};
 use crate::ledger::Ledger;
+use crate::ledger::Record;
 use crate::pairing::Pairing;
 use announce::Announcer;
 
@@ -84,6 +86,23 @@ impl House {
         Ok(Ledger::at(config::state_directory()?))
     }
 
+    /// Shows that the token of a reset that is about to come could be stored: of this username's, where one is named.
+    async fn probe_keychain(&self, username: Option<&str>) -> Result<(), Failure> {
+        let Some(username) = username else {
+            return Ok(self.keychain.probe().await?);
+        };
+        let known = Self::ledger()?.find(username)?;
+        let lies_in = known.as_ref().and_then(Record::lies_in);
+        Ok(self.keychain.probe_for(username, lies_in).await?)
+    }
+
+    /// Passes on what stores have to say.
+    fn tell_notices(&self) {
+        for notice in keychain::notices::take() {
+            self.announcer.say(&notice);
+        }
+    }
+
     /// The way in for mails, with keys from where the command line, else the configuration says.
     fn intake(&self, config: &Config) -> Result<Intake, Failure> {
         self.intake_with(config.keys.as_ref())
@@ -119,7 +138,7 @@ fn needs_keychain(command: &Command) -> bool {
 pub async fn dispatch(cli: Cli) -> i32 {
     let announcer = Announcer::new(&cli.global);
     let house = House {
-        keychain: Keychain::new(&Choice::Auto),
+        keychain: Keychain::new(&keychain::Settings::default()),
         global: cli.global,
         announcer,
     };
@@ -140,6 +159,7 @@ pub async fn dispatch(cli: Cli) -> i32 {
             Command::Get(args) => get::get(&house, args).await,
             Command::Exec(args) => exec::exec(&house, args).await,
             Command::List => list::list(&house),
+            Command::Move(args) => moving::moving(&house, args).await,
             Command::Forget(args) => forget::forget(&house, args).await,
             Command::Extract(args) => extract::extract(&house, args).await,
             Command::Refused => refused::refused(&house),
@@ -158,6 +178,10 @@ pub async fn dispatch(cli: Cli) -> i32 {
         result = work => result,
         signal = signal::ended(), if !is_daemon => Err(Failure::new(Exit::Signal(signal), "ended by a signal")),
     };
+    if !is_daemon {
+        // A daemon has them in its log.
+        house.tell_notices();
+    }
     match result {
         Ok(exit) => exit.code(),
         Err(failure) => {

@@ -16,13 +16,13 @@ use crate::pairing::Begin;
 pub(super) async fn open(house: &House, args: OpenArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.waiting.timeout;
     let page = page(house, &args)?;
-    let pairing = house.pairing(args.waiting.account, Some(args.username))?;
+    let pairing = house.pairing(args.waiting.account, Some(args.username.clone()))?;
     let mut wait =
         Waiting::start(house, &pairing, Begin::Now, args.waiting.print, deadline).await?;
     // A reset kills the old token: nobody is led to the button while there is no place for the new one.
     let (armed, probed) = tokio::join!(
         run::armed(house, &mut wait, deadline),
-        house.keychain.probe()
+        house.probe_keychain(Some(&args.username))
     );
     probed?;
     let result = if armed? {

@@ -23,12 +23,15 @@ const TO_END: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(house: &House, args: RunArgs) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.waiting.timeout;
-    let pairing = house.pairing(args.waiting.account, args.username)?;
+    let pairing = house.pairing(args.waiting.account, args.username.clone())?;
     let mut wait =
         Waiting::start(house, &pairing, Begin::Now, args.waiting.print, deadline).await?;
     // A reset kills the old token: without a keychain for the new one it must not begin. Both take their time
     // on another machine or process, so they go side by side.
-    let (armed, probed) = tokio::join!(armed(house, &mut wait, deadline), house.keychain.probe());
+    let (armed, probed) = tokio::join!(
+        armed(house, &mut wait, deadline),
+        house.probe_keychain(args.username.as_deref())
+    );
     probed?;
     if !armed? {
         let failure = wait.no_token().await;

@@ -1,34 +1,47 @@
 //! `[keychain]`: where tokens are stored.
 
+mod encrypted;
+
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
-use crate::keychain::Choice;
-use crate::keychain::command::{Commands, Settings, Sign};
+use crate::keychain::command::{self, Commands, Sign};
+use crate::keychain::{Choice, Named, Settings};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Entry {
     store: Option<Spanned<Store>>,
+    file: Option<Spanned<encrypted::Entry>>,
 }
 
 impl Entry {
-    /// Checks what the types cannot say.
-    pub(super) fn check(self) -> Result<Choice, (Range<usize>, String)> {
+    /// Checks what the types cannot say; paths are relative to the file `config`.
+    pub(super) fn check(self, config: &Path) -> Result<Settings, (Range<usize>, String)> {
+        let file = self.file.map(|entry| encrypted::check(entry, config));
+        let file = file.transpose()?;
         let Some(store) = self.store else {
-            return Ok(Choice::Auto);
+            return Ok(Settings {
+                store: Choice::Auto,
+                file,
+            });
         };
         let span = store.span();
-        match store.into_inner() {
+        let store = match store.into_inner() {
             Store::Named(name) => Choice::named(&name)
-                .ok_or_else(|| (span, format!("there is no such store. {}", known()))),
-            Store::Command(command) => command.check(span),
+                .map_err(|error| (span.clone(), format!("{error}. {}", known())))?,
+            Store::Command(command) => command.check(span.clone())?,
+        };
+        if store == Choice::Named(Named::File) && file.is_none() {
+            return Err((span, encrypted::WANTED.to_owned()));
         }
+        Ok(Settings { store, file })
     }
 }
 
@@ -112,7 +125,7 @@ impl Command {
             humantime::parse_duration(deadline.get_ref())
                 .map_err(|_| (deadline.span(), what.to_owned()))
         });
-        let settings = Settings::check(Commands {
+        let settings = command::Settings::check(Commands {
             name: self.name.map(Spanned::into_inner),
             write: self.write.into_inner(),
             read: self.read.into_inner(),
@@ -202,7 +215,7 @@ mod tests {
     fn parse(table: &str) -> Result<Choice, Error> {
         let account = "[[account]]\naddress = \"a@b.example\"\nhost = \"h\"\nusernames = [\"*\"]\n";
         let text = format!("{account}{table}");
-        Config::parse(&text, Path::new("c.toml")).map(|config| config.keychain)
+        Config::parse(&text, Path::new("c.toml")).map(|config| config.keychain.store)
     }
 
     const COMMAND: &str = "[keychain.store.command]\nwrite = [\"put\", \"{username}\", \"{stamp}\"]\nread = [\"get\"]\n";
@@ -224,9 +237,18 @@ mod tests {
         let error = parse("[keychain]\nstore = \"kwallet\"\n").expect_err("unknown");
         assert_eq!(
             error.to_string(),
-            "c.toml:6:9: there is no such store. Here a store is \"auto\", \"secret-service\" or { command = { write = \
-             [...], read = [...] } }"
+            "c.toml:6:9: there is no such store. Here a store is \"auto\", \"secret-service\", \"keyutils\", \"file\" or { \
+             command = { write = [...], read = [...] } }"
         );
+        for name in ["macos", "windows"] {
+            let error = parse(&format!("[keychain]\nstore = \"{name}\"\n")).expect_err(name);
+            let error = error.to_string();
+            assert!(
+                error.contains(&format!("\"{name}\" is a store of"))
+                    && error.contains("and this is another system. Here a store is \"auto\""),
+                "{error}"
+            );
+        }
     }
 
     #[test]

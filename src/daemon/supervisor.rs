@@ -21,7 +21,7 @@ use crate::account::Account;
 use crate::config::{Config, Hook};
 use crate::dns::KeySource;
 use crate::imap::forget_contexts;
-use crate::keychain::{Choice, Keychain};
+use crate::keychain::{self, Keychain};
 use crate::ledger::{Cursors, Ledger};
 
 /// How often the supervisor looks whether its keepers are there, where no watchdog wants it more often.
@@ -67,7 +67,7 @@ struct Read {
     keys: Arc<KeySource>,
     identity: Configuration,
     hooks: Arc<[Hook]>,
-    keychain: Choice,
+    keychain: keychain::Settings,
 }
 
 /// Has a keeper for each account.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::check::{Check, Link, Trouble, took};
+use super::check::{Check, Link, Trouble, counted, took};
 use crate::keychain::Keychain;
+use crate::ledger::Ledger;
 
 /// How long a person may take to unlock it.
 const PERSON: Duration = Duration::from_secs(45);
 
 /// Tries the store that is configured; where the configuration does not tell, none.
-pub(super) async fn round_trip(keychain: &Keychain, is_known: bool) -> Check {
+pub(super) async fn round_trip(keychain: &Keychain, ledger: &Ledger, is_known: bool) -> Check {
     if !is_known {
         return Check::not_tried(Link::Keychain);
     }
@@ -24,7 +25,8 @@ pub(super) async fn round_trip(keychain: &Keychain, is_known: bool) -> Check {
             } else {
                 format!("{name} was read in {time}, not written to: it has no command that deletes")
             };
-            Check::sound(Link::Keychain, measured).with("store", keychain.name())
+            let check = Check::sound(Link::Keychain, measured).with("store", keychain.name());
+            with_elsewhere(check, keychain, ledger)
         }
         Ok(Err(error)) => Check::broken(Link::Keychain, Trouble::Keychain, &error.to_string())
             .with("store", keychain.name()),
@@ -38,4 +40,24 @@ pub(super) async fn round_trip(keychain: &Keychain, is_known: bool) -> Check {
                 .with("store", keychain.name())
         }
     }
+}
+
+/// Says so where tokens lie in other stores than the one that new tokens go to. What is wrong with the ledger is said by
+/// another check.
+fn with_elsewhere(check: Check, keychain: &Keychain, ledger: &Ledger) -> Check {
+    let here = keychain.name();
+    let records = ledger.records().unwrap_or_default();
+    let elsewhere: Vec<_> = records
+        .iter()
+        .filter_map(|record| record.lies_in().filter(|there| *there != here))
+        .collect();
+    let Some(one) = elsewhere.first() else {
+        return check;
+    };
+    let lie = if elsewhere.len() == 1 { "lies" } else { "lie" };
+    let advice = format!(
+        "{} {lie} elsewhere (the {one}), where they are read. `fetch-token move --to STORE` brings all to one store",
+        counted(elsewhere.len(), "token"),
+    );
+    check.with("elsewhere", elsewhere.len()).advise(advice)
 }

@@ -75,7 +75,7 @@ impl Doctor {
             join_all(walks),
             self.unless_offline(
                 Link::Keychain,
-                keychain::round_trip(&self.keychain, store.is_ok())
+                keychain::round_trip(&self.keychain, &ledger, store.is_ok())
             ),
             self.unless_offline(Link::Keys, keys::look_up(keys)),
             daemon::ask(&self.runtime, &self.file),

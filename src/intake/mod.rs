@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::crash;
 use crate::dns::KeySource;
-use crate::keychain::{Keychain, Stamp, TOKEN_SERVICE, Terms, Written};
+use crate::keychain::{self, Keychain, Terms, TokenStore, Written};
 use crate::ledger::{self, Decision, Ledger, List, Locked, Origin, Record, State};
 use crate::mail::{self, CodeMail, Facts, Judgement, Keys, Kind, Policy, TokenMail, Verdict};
 
@@ -113,12 +113,7 @@ impl Intake {
             }
             match fate {
                 Fate::Judged(mail) if mode == Mode::Store => tokens.push((mail, facts, origin)),
-                fate => outcomes.push(Outcome {
-                    facts,
-                    origin,
-                    fate,
-                    noted: false,
-                }),
+                fate => outcomes.push(Outcome::new(facts, origin, fate)),
             }
         }
         // The latest first: the others are then seen to be older, and no dead token is ever written.
@@ -137,12 +132,7 @@ impl Intake {
                 seen.push(mail.username.clone());
                 self.store(*mail, &facts, origin.as_ref()).await
             };
-            outcomes.push(Outcome {
-                facts,
-                origin,
-                fate,
-                noted: false,
-            });
+            outcomes.push(Outcome::new(facts, origin, fate));
         }
         if mode == Mode::Store {
             for outcome in &mut outcomes {
@@ -209,8 +199,11 @@ impl Intake {
         let Some(mail) = mail::believe(raw, Timestamp::now()) else {
             return fate;
         };
-        let stored = self.keychain.get(TOKEN_SERVICE, &record.username).await;
-        match stored {
+        let stored = async {
+            let store = self.keychain.holder(record.lies_in()).await?;
+            store.get(&record.username).await
+        };
+        match stored.await {
             Ok(Some(stored)) if stored.expose_secret() == mail.token.expose() => {
                 Fate::Already(Box::new(mail))
             }
@@ -223,6 +216,10 @@ impl Intake {
     /// so in `noted`.
     async fn remember(&self, outcome: &mut Outcome) {
         outcome.noted = true;
+        if let Fate::Stored(mail) | Fate::Already(mail) = &outcome.fate {
+            let known = self.ledger.find(&mail.username).ok().flatten();
+            outcome.store = known.map(|known| known.store);
+        }
         let Some(origin) = outcome.origin.clone() else {
             return;
         };
@@ -299,12 +296,7 @@ impl Intake {
             },
             other => other,
         };
-        let mut outcome = Outcome {
-            facts,
-            origin,
-            fate,
-            noted: false,
-        };
+        let mut outcome = Outcome::new(facts, origin, fate);
         self.remember(&mut outcome).await;
         outcome
     }
@@ -320,19 +312,14 @@ impl Intake {
         mail.date = mail.date.min(Timestamp::now());
         let ledger = self.ledger.lock().await?;
         let known = ledger.find(&mail.username)?;
-        let username = known.map_or_else(|| mail.username.clone(), |known| known.username);
-        let mut record = self.record(username, &mail, &facts, Some(&origin));
+        let mut record = record(known.as_ref(), &mail, &facts, Some(&origin));
         record.accepted = true;
-        let stamp = stamp(&record);
-        self.write(&ledger, record, &mail, &Terms::Anyhow(Some(stamp)))
-            .await?;
+        let terms = Terms::Anyhow(Some(record.stamp()));
+        let store = self.store_for(known.as_ref(), &mut record).await?;
+        self.write(&ledger, &store, record, &mail, &terms).await?;
         drop(ledger);
-        let mut outcome = Outcome {
-            facts,
-            origin: Some(origin),
-            fate: Fate::Stored(Box::new(mail)),
-            noted: false,
-        };
+        let fate = Fate::Stored(Box::new(mail));
+        let mut outcome = Outcome::new(facts, Some(origin), fate);
         self.remember(&mut outcome).await;
         Ok(outcome)
     }
@@ -369,24 +356,23 @@ impl Intake {
         let ledger = self.ledger.lock().await?;
         let known = ledger.find(&mail.username)?;
         let decision = ledger::decide(known.as_ref(), mail, origin, Timestamp::now());
-        // One item a username, however a later mail spells it.
-        let username = known
-            .as_ref()
-            .map_or(&mail.username, |known| &known.username)
-            .clone();
-        // The user may have deleted it from the keychain; the mail is there, so it can be put back.
-        let is_lost = decision == Decision::Already
-            && self.keychain.get(TOKEN_SERVICE, &username).await?.is_none();
+        let is_lost = match &known {
+            Some(known) if decision == Decision::Already => self.is_lost(known).await?,
+            _ => false,
+        };
         if decision != Decision::Store && !is_lost {
             return Ok(Came::Through(decision));
         }
-        let record = self.record(username, mail, facts, origin);
+        let mut record = record(known.as_ref(), mail, facts, origin);
+        let store = self.store_for(known.as_ref(), &mut record).await?;
         // What we began to write before we were cut off is ours to finish, and to announce.
         let is_begun = known.as_ref().is_some_and(|known| {
             known.state == State::Writing && known.identity == record.identity
         });
-        let terms = Terms::IfLater(stamp(&record));
-        let written = self.write(&ledger, record.clone(), mail, &terms).await?;
+        let terms = Terms::IfLater(record.stamp());
+        let written = self
+            .write(&ledger, &store, record.clone(), mail, &terms)
+            .await?;
         Ok(match written {
             Written::Kept => Came::Through(Decision::Store),
             Written::Already if is_begun => Came::Through(Decision::Store),
@@ -406,33 +392,41 @@ impl Intake {
         })
     }
 
-    fn record(
-        &self,
-        username: String,
-        mail: &TokenMail,
-        facts: &Facts,
-        origin: Option<&Origin>,
-    ) -> Record {
-        Record {
-            username,
-            state: State::Writing,
-            date: mail.date,
-            identity: mail.identity.clone(),
-            message_id: facts.message_id.clone(),
-            from: facts.from.clone(),
-            proof: facts.proof.clone(),
-            accepted: false,
-            hooked: false,
-            origin: origin.cloned(),
-            store: self.keychain.name(),
-            changed: Timestamp::now(),
+    /// Whether a token that was stored is no longer where it was: the user may have deleted it. The mail is there, so it
+    /// can be put back.
+    async fn is_lost(&self, known: &Record) -> Result<bool, keychain::Error> {
+        let read = async {
+            let store = self.keychain.holder(known.lies_in()).await?;
+            store.get(&known.username).await
+        };
+        match read.await {
+            Ok(token) => Ok(token.is_none()),
+            // The user names another store now: there it can be put, whatever became of the one before.
+            Err(_) if self.keychain.names_another(&known.store) => Ok(true),
+            Err(error) => Err(error),
         }
+    }
+
+    /// The store that the token is to be written to, which the record then names.
+    async fn store_for(
+        &self,
+        known: Option<&Record>,
+        record: &mut Record,
+    ) -> Result<TokenStore, keychain::Error> {
+        let lies_in = known.and_then(Record::lies_in);
+        let store = self.keychain.store_for(&record.username, lies_in).await?;
+        match lies_in {
+            Some(_) => record.move_to(store.name()),
+            None => store.name().clone_into(&mut record.store),
+        }
+        Ok(store)
     }
 
     /// Intent, keychain, read back, commit.
     async fn write(
         &self,
         ledger: &Locked<'_>,
+        store: &TokenStore,
         mut record: Record,
         mail: &TokenMail,
         terms: &Terms,
@@ -441,7 +435,7 @@ impl Intake {
         ledger.put(record.clone())?;
         crash::here("intent");
         let secret = SecretString::from(mail.token.expose());
-        let written = self.keychain.put(&record.username, &secret, terms).await?;
+        let written = store.put(&record.username, &secret, terms).await?;
         crash::here("kept");
         if matches!(written, Written::Later | Written::Tied) {
             return Ok(written);
@@ -462,8 +456,31 @@ enum Came {
     TooLate,
 }
 
-fn stamp(record: &Record) -> Stamp {
-    Stamp::new(record.date, record.identity.clone(), record.origin.as_ref())
+/// What is to be known of the username, once the token of this mail is stored. It names the store that is known so far.
+fn record(
+    known: Option<&Record>,
+    mail: &TokenMail,
+    facts: &Facts,
+    origin: Option<&Origin>,
+) -> Record {
+    Record {
+        // One item a username, however a later mail spells it.
+        username: known
+            .map_or(&mail.username, |known| &known.username)
+            .clone(),
+        state: State::Writing,
+        date: mail.date,
+        identity: mail.identity.clone(),
+        message_id: facts.message_id.clone(),
+        from: facts.from.clone(),
+        proof: facts.proof.clone(),
+        accepted: false,
+        hooked: false,
+        origin: origin.cloned(),
+        store: known.map_or_else(String::new, |known| known.store.clone()),
+        copies: known.map_or_else(Vec::new, |known| known.copies.clone()),
+        changed: Timestamp::now(),
+    }
 }
 
 /// How long to wait before attempt number `tries` (from 0) at storing again.
@@ -502,6 +519,7 @@ mod tests {
             hooked: false,
             origin: None,
             store: "a store".to_owned(),
+            copies: Vec::new(),
             changed: Timestamp::now(),
         };
         let locked = ledger.lock().await.expect("free");
@@ -520,6 +538,7 @@ mod tests {
                     store: "a store".to_owned(),
                 }),
             })),
+            store: None,
             noted: true,
         };
         intake.again(outcome, &Policy::any()).await.fate

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub origin: Option<Origin>,
     /// What became of it.
     pub fate: Fate,
+    /// The store that holds the token, where it is stored.
+    pub store: Option<String>,
     /// The ledger knows, where it is to know; else this is to be tried again, or the mail read again.
     pub noted: bool,
 }
@@ -101,6 +103,17 @@ impl Obstacle {
 }
 
 impl Outcome {
+    /// What became of a mail, before anybody took note of it.
+    pub(crate) fn new(facts: Facts, origin: Option<Origin>, fate: Fate) -> Self {
+        Self {
+            facts,
+            origin,
+            fate,
+            store: None,
+            noted: false,
+        }
+    }
+
     /// What the ledger's lists say of it.
     pub(super) fn entry(&self, origin: &Origin, reason: &str, sentence: String) -> Entry {
         Entry {

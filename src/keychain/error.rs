@@ -23,6 +23,41 @@ pub enum Error {
         /// The store's words.
         why: String,
     },
+    /// What opens the store is not there, or does not fit.
+    #[error("the keychain ({store}) cannot be opened: {why}")]
+    Sealed {
+        /// The store's name.
+        store: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The token lies in another store than the one that `"auto"` takes now.
+    #[error(
+        "the token of {username} lies in the {there}, which is not the store that is found now ({here}), and none is moved \
+         unasked. Start that store again; or call `fetch-token move {username} --to {word}`; or name the store for new tokens \
+         in the configuration: `[keychain] store = \"{word}\"`"
+    )]
+    Elsewhere {
+        /// The Salesforce username.
+        username: String,
+        /// The store that holds the token.
+        there: String,
+        /// The store that is found now.
+        here: String,
+        /// The name that the configuration has for it.
+        word: &'static str,
+    },
+    /// The ledger names a store that the configuration does not describe.
+    #[error(
+        "the token was stored in the {store}, which the configuration does not describe now. Describe it in `[keychain]` \
+         again, or reset the token to have one in the {here}"
+    )]
+    NotConfigured {
+        /// The store's name.
+        store: String,
+        /// The store that tokens go to.
+        here: String,
+    },
     /// The store did not answer in time.
     #[error(
         "the keychain ({store}) did not answer within {} s. Look whether it waits for you to unlock it, or restart it",

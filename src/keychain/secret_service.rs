@@ -7,7 +7,8 @@ pub(super) fn store() -> Threaded {
     Threaded::new(Keyring {
         name: "Secret Service",
         advice: "Start GNOME Keyring, KWallet or KeePassXC in the same session (with the same \
-                 DBUS_SESSION_BUS_ADDRESS), then try again",
+                 DBUS_SESSION_BUS_ADDRESS), then try again. Where there is none, describe an encrypted file in \
+                 `[keychain.file]` (docs/stores.md)",
         // Without a display nobody can be asked to unlock it, and it says so at once.
         may_ask: ["DISPLAY", "WAYLAND_DISPLAY"]
             .iter()

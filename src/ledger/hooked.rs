@@ -99,6 +99,7 @@ mod tests {
             hooked: false,
             origin: Some(origin(ACCOUNT, 1)),
             store: "a store".to_owned(),
+            copies: Vec::new(),
             changed,
         }
     }

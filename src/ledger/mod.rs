@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::keychain::{self, Stamp};
 use crate::mail::{Identity, Proof, TokenMail};
 use crate::private;
 
@@ -124,10 +125,39 @@ pub struct Record {
     pub hooked: bool,
     /// Where the mail lay; absent where it came from a file.
     pub origin: Option<Origin>,
-    /// The store that holds the token.
+    /// The store that holds the token. A ledger of a version that knew one store only means the platform's own.
+    #[serde(default = "keychain::own_name")]
     pub store: String,
+    /// Other stores, in which an older copy of it may lie: it was moved from there, or another was chosen since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<String>,
     /// When this record was last changed.
     pub changed: Timestamp,
+}
+
+impl Record {
+    /// The store that the token lies in, or may lie in; `None` where it was deleted.
+    #[must_use]
+    pub fn lies_in(&self) -> Option<&str> {
+        (self.state != State::Forgotten).then_some(self.store.as_str())
+    }
+
+    /// From which mail it is, for the store.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp::new(self.date, self.identity.clone(), self.origin.as_ref())
+    }
+
+    /// The token lies in this store from now on. What lies in the one before is a copy.
+    pub fn move_to(&mut self, store: &str) {
+        if self.store != store {
+            let before = std::mem::replace(&mut self.store, store.to_owned());
+            if self.state != State::Forgotten && !self.copies.contains(&before) {
+                self.copies.push(before);
+            }
+        }
+        self.copies.retain(|copy| copy != store);
+    }
 }
 
 /// What to do with a token mail, given what is known of its username.
@@ -222,14 +252,6 @@ impl Ledger {
     /// What is known of `username`.
     pub fn find(&self, username: &str) -> Result<Option<Record>, Error> {
         Ok(self.read()?.remove(&key(username)))
-    }
-
-    /// How the keychain spells the username: keychains compare with case, Salesforce does not. A ledger that cannot
-    /// be read must not keep a token from the one who asks for it.
-    #[must_use]
-    pub fn spelling(&self, username: &str) -> String {
-        let known = self.find(username).ok().flatten();
-        known.map_or_else(|| username.to_owned(), |record| record.username)
     }
 
     /// Waits until no other process holds the ledger.
@@ -404,6 +426,7 @@ mod tests {
             hooked: false,
             origin: Some(place("INBOX", 10)),
             store: "a store".to_owned(),
+            copies: Vec::new(),
             changed: at("10:00:05"),
         }
     }

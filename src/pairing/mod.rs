@@ -47,8 +47,8 @@ use crate::config::{self, Config};
 use crate::daemon::protocol::Wanted;
 use crate::dns::{self, KeySource};
 use crate::intake::Intake;
-use crate::keychain::{Keychain, TOKEN_SERVICE};
-use crate::ledger::Ledger;
+use crate::keychain::Keychain;
+use crate::ledger::{Ledger, Record};
 
 /// Whose token is waited for, and where. See the [module](self) for an example.
 #[derive(Debug, Clone)]
@@ -162,8 +162,15 @@ impl Pairing {
 
     /// The token that the keychain holds for this username now.
     pub async fn stored(&self, username: &str) -> Result<SecretString, Error> {
-        let name = self.ledger().spelling(username);
-        let token = self.keychain().get(TOKEN_SERVICE, &name).await?;
+        // A ledger that cannot be read must not keep a token from the one who asks for it.
+        let known = self.ledger().find(username).ok().flatten();
+        let store = self
+            .keychain()
+            .holder(known.as_ref().and_then(Record::lies_in))
+            .await?;
+        // Keychains compare usernames with case, Salesforce does not.
+        let spelled = known.as_ref().map_or(username, |known| &known.username);
+        let token = store.get(spelled).await?;
         token.ok_or_else(|| Error::NotStored(username.to_owned()))
     }
 

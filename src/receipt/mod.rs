@@ -96,9 +96,9 @@ impl Receipt {
             || self.event == Event::Refused && self.reason.as_deref() == Some(Refused::SUPERSEDED)
     }
 
-    /// For an outcome; `store` is where tokens go.
+    /// For an outcome.
     #[must_use]
-    pub fn of(outcome: &Outcome, store: &str) -> Self {
+    pub fn of(outcome: &Outcome) -> Self {
         let facts = &outcome.facts;
         let mut receipt = Self {
             event: Event::Seen,
@@ -122,7 +122,7 @@ impl Receipt {
                 };
                 receipt.username = Some(mail.username.clone());
                 receipt.date = Some(mail.date);
-                receipt.store = Some(store.to_owned());
+                receipt.store.clone_from(&outcome.store);
                 receipt.warnings = mail.warnings.iter().map(ToString::to_string).collect();
             }
             Fate::Outdone(mail) => {

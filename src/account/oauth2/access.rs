@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::client::{Client, Grant, is_token};
 use super::error::Error;
 use super::lock::Lock;
-use crate::account::password;
+use crate::asked;
 use crate::imap::Mechanism;
 use crate::keychain::{Keychain, MAILBOX_SERVICE};
 
@@ -338,7 +338,7 @@ async fn stored(place: &Place) -> Result<SecretString, Error> {
 }
 
 async fn by_command(command: &[String]) -> Result<SecretString, Error> {
-    let token = password::run(command, "token command")
+    let token = asked::by_command(command, "token command")
         .await
         .map_err(Error::Secret)?;
     if is_token(token.expose_secret()) {

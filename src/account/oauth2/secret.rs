@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::error::Error;
-use crate::account::password;
+use crate::asked;
 use crate::keychain::{self, Keychain};
 
 /// Where a client's secret comes from.
@@ -40,14 +40,15 @@ impl ClientSecret {
             Self::Keychain => match keychain.get(keychain::CLIENT_SERVICE, id).await {
                 Ok(Some(secret)) => Ok(secret),
                 Ok(None) => Err(Error::Secret(format!(
-                    "the keychain holds no secret of the client {id}. Store it under service \"{}\" and account \
-                     \"{id}\" (on Linux: secret-tool store --label=\"{id}\" service {} username {id})",
+                    "the keychain ({}) holds no secret of the client {id}. Store it under service \"{}\" and account \
+                     \"{id}\"{}",
+                    keychain.name_for_passwords(),
                     keychain::CLIENT_SERVICE,
-                    keychain::CLIENT_SERVICE
+                    keychain.by_hand(keychain::CLIENT_SERVICE, id)
                 ))),
                 Err(error) => Err(Error::Keychain(error)),
             },
-            Self::Command(command) => password::run(command, "client_secret command")
+            Self::Command(command) => asked::by_command(command, "client_secret command")
                 .await
                 .map_err(Error::Secret),
             Self::Public(secret) => Ok(secret.clone()),

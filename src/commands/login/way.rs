@@ -120,7 +120,7 @@ impl Way {
                 if house.keychain.name_for_passwords() != house.keychain.name() {
                     house.keychain.probe_for_passwords().await?;
                 }
-                Ok(house.keychain.get(MAILBOX_SERVICE, address).await?)
+                Ok(house.keychain.replaced(MAILBOX_SERVICE, address).await?)
             }
         }
     }

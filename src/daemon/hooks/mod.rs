@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::account::Account;
 use crate::config::{Hook, Input, Occasion};
 use crate::escape::escaped;
-use crate::keychain::{Keychain, TOKEN_SERVICE};
+use crate::keychain::Keychain;
 use crate::ledger::{self, Ledger, List, Record};
 use crate::news::News;
 use crate::process::{self, End, Job, Talk};
@@ -240,7 +240,7 @@ impl Runner {
                 self.mark_record(record).await;
                 continue;
             }
-            let Ok(token) = self.token(&record.username).await else {
+            let Ok(token) = self.token(&record).await else {
                 continue;
             };
             self.all(
@@ -276,12 +276,17 @@ impl Runner {
     }
 
     /// The token, where a hook wants it. An error is a keychain that does not give it now; it is asked again.
-    async fn token(&self, username: &str) -> Result<Option<SecretString>, Unreadable> {
+    async fn token(&self, record: &Record) -> Result<Option<SecretString>, Unreadable> {
         let is_wanted = |hook: &Hook| hook.on == Occasion::Stored && hook.input == Input::Token;
         if !self.hooks.iter().any(is_wanted) {
             return Ok(None);
         }
-        let why = match self.keychain.get(TOKEN_SERVICE, username).await {
+        let username = &record.username;
+        let read = async {
+            let store = self.keychain.holder(record.lies_in()).await?;
+            store.get(username).await
+        };
+        let why = match read.await {
             Ok(Some(token)) => return Ok(Some(token)),
             Ok(None) => "it is no longer in the keychain".to_owned(),
             Err(error) => error.to_string(),

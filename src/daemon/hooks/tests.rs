@@ -83,7 +83,9 @@ impl Bench {
 
     async fn store(&self, username: &str) {
         let token = SecretString::from(TOKEN);
-        self.keychain
+        let store = self.keychain.store_for(username, None).await;
+        let store = store.expect("a store");
+        store
             .put(username, &token, &Terms::Anyhow(None))
             .await
             .expect("written");
@@ -100,7 +102,8 @@ impl Bench {
                 accepted: false,
                 hooked: false,
                 origin: Some(origin(1)),
-                store: "a store".to_owned(),
+                store: store.name().to_owned(),
+                copies: Vec::new(),
                 changed: Timestamp::now(),
             })
             .expect("written");

@@ -2,7 +2,7 @@ use super::Invitation;
 use crate::account::oauth2::scripted::{Answer, Scripted};
 use crate::account::oauth2::{Error, Grant, Provider};
 use crate::imap::Class;
-use crate::keychain::{Choice, Keychain};
+use crate::keychain::{Keychain, Settings};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn by_device(
         .client(&Provider::Microsoft)
         .by_device(
             "me@acme.example",
-            &Keychain::new(&Choice::Auto),
+            &Keychain::new(&Settings::default()),
             |invitation| {
                 shown = Some(invitation.clone());
             },

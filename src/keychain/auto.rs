@@ -1,0 +1,79 @@
+//! Which store `"auto"` means: the platform's own, and where that is not there, the encrypted file, if the configuration
+//! has one.
+
+/// Whether the platform's own store is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is, though it may be locked, or not answer.
+    There,
+    /// It is not, in the bus's words.
+    #[cfg_attr(
+        not(all(unix, not(any(target_os = "macos", target_os = "ios")))),
+        expect(dead_code, reason = "macOS and Windows always have theirs")
+    )]
+    Absent(String),
+}
+
+/// Looks whether a Secret Service is there. What can be opened is there; so is what was found and fails then: only where
+/// there is none at all may another store be taken.
+#[cfg(all(unix, not(any(target_os = "macos", target_os = "ios"))))]
+pub(super) async fn look() -> Presence {
+    use std::time::Duration;
+
+    /// How long it may take: the library gives up after 2 s of silence.
+    const ANSWER: Duration = Duration::from_secs(5);
+
+    let (done, result) = tokio::sync::oneshot::channel();
+    let started = std::thread::Builder::new()
+        .name("keychain".to_owned())
+        .spawn(move || {
+            let opened = dbus_secret_service_keyring_store::Store::new();
+            let presence = opened.map_or_else(|error| judge(&error), |_| Presence::There);
+            // Nobody may be listening any more.
+            let _ = done.send(presence);
+        });
+    if started.is_err() {
+        return Presence::There;
+    }
+    let looked = tokio::time::timeout(ANSWER, result).await;
+    looked.ok().and_then(Result::ok).unwrap_or(Presence::There)
+}
+
+/// Every user of macOS and Windows has a keychain.
+#[cfg(not(all(unix, not(any(target_os = "macos", target_os = "ios")))))]
+#[expect(clippy::unused_async, reason = "as elsewhere")]
+pub(super) async fn look() -> Presence {
+    Presence::There
+}
+
+/// The bus's errors (`dbus_error_t(3)`, the D-Bus specification's "Message Bus Messages") that say that there is no bus, or
+/// nobody on it who is a Secret Service or could be started as one.
+#[cfg(all(unix, not(any(target_os = "macos", target_os = "ios"))))]
+const ABSENT: [&str; 8] = [
+    "org.freedesktop.DBus.Error.BadAddress",
+    "org.freedesktop.DBus.Error.FileNotFound",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.NoServer",
+    // libdbus cannot start a bus of its own, as without a display.
+    "org.freedesktop.DBus.Error.NotSupported",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
+    "org.freedesktop.DBus.Error.Spawn.ExecFailed",
+];
+
+#[cfg(all(unix, not(any(target_os = "macos", target_os = "ios"))))]
+fn judge(error: &keyring_core::Error) -> Presence {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
+        keyring_core::Error::PlatformFailure(error) => Some(&**error),
+        _ => None,
+    };
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<dbus::Error>()
+            && error.name().is_some_and(|name| ABSENT.contains(&name))
+        {
+            return Presence::Absent(error.message().unwrap_or("it is not there").to_owned());
+        }
+        cause = error.source();
+    }
+    Presence::There
+}
