@@ -359,25 +359,58 @@ fn a_move_to_a_store_that_refuses_leaves_all_as_it_was() {
     assert_eq!(machine.bus.lookup(SERVICE, USERNAME), Some(token));
 }
 
+/// A mailbox whose password is kept where the configuration says.
+struct Mailbox<'a> {
+    machine: &'a Machine,
+    dovecot: Dovecot,
+    keys: String,
+}
+
+impl<'a> Mailbox<'a> {
+    /// One that the configuration does not know yet.
+    fn of(machine: &'a Machine) -> Self {
+        let home = machine.home();
+        let config = std::fs::read_to_string(home.config_file()).expect("a text");
+        home.write_config(&config.replace(ACCOUNT, ""));
+        Self::at(machine, Dovecot::start_default())
+    }
+
+    fn at(machine: &'a Machine, dovecot: Dovecot) -> Self {
+        let keys = machine.home().path().join("keys.json");
+        Self {
+            machine,
+            dovecot,
+            keys: keys.display().to_string(),
+        }
+    }
+
+    #[track_caller]
+    fn login(&self) {
+        let login = format!(
+            "login {} --host localhost --port {} --ca-file {} --dkim-keys {} --username * --password-stdin --yes",
+            INTEGRATION.name,
+            self.dovecot.imaps_port(),
+            self.dovecot.ca_file().display(),
+            self.keys
+        );
+        let password = format!("{}\n", INTEGRATION.password);
+        self.machine
+            .program()
+            .run_with_input(login.split_whitespace(), password.as_bytes())
+            .expect_code(0);
+    }
+
+    fn arm(&self) -> Output {
+        let line = ["--dkim-keys", &self.keys, "arm", "--timeout", "10s"];
+        self.machine.program().run(line)
+    }
+}
+
 #[test]
 fn the_password_of_a_mailbox_goes_along_once_the_configuration_names_the_store() {
     let machine = Machine::with(SecretService::start());
-    let dovecot = Dovecot::start_default();
-    let keys = machine.home().path().join("keys.json");
-    let config = std::fs::read_to_string(machine.home().config_file()).expect("a text");
-    machine.home().write_config(&config.replace(ACCOUNT, ""));
-    let login = format!(
-        "login {} --host localhost --port {} --ca-file {} --dkim-keys {} --username * --password-stdin",
-        INTEGRATION.name,
-        dovecot.imaps_port(),
-        dovecot.ca_file().display(),
-        keys.display()
-    );
-    let password = format!("{}\n", INTEGRATION.password);
-    machine
-        .program()
-        .run_with_input(login.split_whitespace(), password.as_bytes())
-        .expect_code(0);
+    let mailbox = Mailbox::of(&machine);
+    mailbox.login();
     let in_keyring = || machine.bus.lookup(MAILBOX, INTEGRATION.name);
     assert_eq!(in_keyring().as_deref(), Some(INTEGRATION.password));
     machine
@@ -390,14 +423,7 @@ fn the_password_of_a_mailbox_goes_along_once_the_configuration_names_the_store()
     machine
         .home()
         .write_config(&config.replace("\"auto\"", "\"file\""));
-    let line = [
-        "--dkim-keys",
-        keys.to_str().expect("UTF-8"),
-        "arm",
-        "--timeout",
-        "10s",
-    ];
-    let said = machine.program().run(line).expect_code(5).stderr();
+    let said = mailbox.arm().expect_code(5).stderr();
     assert!(
         said.contains(&format!(
             "the keychain ({}) holds no password",
@@ -415,7 +441,34 @@ fn the_password_of_a_mailbox_goes_along_once_the_configuration_names_the_store()
         "{said}"
     );
     assert_eq!(in_keyring(), None);
-    machine.program().run(line).expect_code(0);
+    mailbox.arm().expect_code(0);
+}
+
+#[test]
+fn with_auto_the_password_of_a_mailbox_is_found_where_it_was_put_whatever_comes_or_goes() {
+    let mut machine = Machine::with(SecretService::bus_only());
+    // Nobody is there but the file; later a Secret Service comes, and the password stays where it is.
+    let mailbox = Mailbox::of(&machine);
+    mailbox.login();
+    mailbox.arm().expect_code(0);
+    let Mailbox { dovecot, .. } = mailbox;
+    machine.bus.start_keyring();
+    let mailbox = Mailbox::at(&machine, dovecot);
+    mailbox.arm().expect_code(0);
+    mailbox.login();
+    assert_eq!(machine.bus.lookup(MAILBOX, INTEGRATION.name), None);
+    // One that lies in the Secret Service is not there while that is not: that is no wrong login, and may pass.
+    std::fs::remove_file(machine.file()).expect("the file");
+    mailbox.login();
+    assert!(machine.bus.lookup(MAILBOX, INTEGRATION.name).is_some());
+    let Mailbox { dovecot, .. } = mailbox;
+    machine.bus.stop_keyring();
+    let mailbox = Mailbox::at(&machine, dovecot);
+    let said = mailbox.arm().expect_code(6).stderr();
+    assert!(
+        said.contains("(Secret Service) cannot be reached") && said.contains("does not hold"),
+        "{said}"
+    );
 }
 
 /// Runs a shell script in a session keyring of its own.
