@@ -295,6 +295,42 @@ fn a_key_that_does_not_fit_or_that_others_may_read_is_an_error_that_names_it_and
 }
 
 #[test]
+fn the_file_and_its_key_are_replaced_by_others_with_both_keys_at_hand_for_a_while() {
+    let machine = Machine::new();
+    let (token, mail) = mail_of(USERNAME, 2);
+    machine.program().run(machine.take(&mail)).expect_code(0);
+    let other = Machine::new();
+    other.program().run(other.take(&mail)).expect_code(0);
+    let read = |machine: &Machine| std::fs::read_to_string(machine.key()).expect("a key");
+    let (old, new) = (read(&machine), read(&other));
+    let key = machine
+        .home
+        .write_private("new.txt", &format!("{old}{new}"));
+    machine.configure("path = \"new.age\"\nidentity = \"../../new.txt\"");
+    let moved = machine.program().run(["move", "--to", "file"]);
+    let said = moved.expect_code(0).stderr();
+    assert!(said.contains("Moved the security token of "), "{said}");
+    assert_eq!(
+        opened(&machine)["items"],
+        serde_json::json!([]),
+        "the old file"
+    );
+    std::fs::write(key, new).expect("the new key alone");
+    // It was written for both; the next write is for the new key alone.
+    let (newer, mail) = mail_of(USERNAME, 1);
+    assert_eq!(machine.get(USERNAME), Some(token));
+    machine.program().run(machine.take(&mail)).expect_code(0);
+    assert_eq!(machine.get(USERNAME), Some(newer));
+    machine.home.write_private("new.txt", &old);
+    let said = machine
+        .program()
+        .run(["get", USERNAME])
+        .expect_code(6)
+        .stderr();
+    assert!(said.contains("does not open it"), "{said}");
+}
+
+#[test]
 fn the_key_is_a_credential_that_the_service_manager_has_for_the_unit() {
     let machine = Machine::new();
     let (token, mail) = mail_of(USERNAME, 2);

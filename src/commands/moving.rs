@@ -53,7 +53,9 @@ pub(super) async fn moving(house: &House, args: MoveArgs) -> Result<Exit, Failur
         }
         exit = first(exit, bring_secrets(house, &to).await);
     }
-    tell_configuration(house, args.to, &to).await;
+    if exit == Exit::Done {
+        tell_configuration(house, args.to, &to).await;
+    }
     Ok(exit)
 }
 
@@ -274,13 +276,18 @@ async fn tell_configuration(house: &House, to: Destination, store: &TokenStore) 
         return;
     }
     let advice = match to {
-        Destination::Named(named) => format!("`[keychain] store = \"{}\"`", named.word()),
+        Destination::Named(named) => {
+            let word = named.word();
+            format!(
+                "`[keychain] store = \"{word}\"`, then call `fetch-token move --to {word}` once more, which brings what \
+                 mailboxes are logged in to with, too"
+            )
+        }
         Destination::Commands => "`[keychain.store.command]`".to_owned(),
     };
     house.announcer.say(&format!(
-        "The configuration takes the {} for new tokens, and for the passwords of mailboxes. To have them in the {}, write \
-         {advice}, then call `fetch-token move --to` once more, which brings the passwords, and `fetch-token reload` where a \
-         daemon runs.",
+        "The configuration takes the {} for new tokens. To have them in the {}, write {advice}. `fetch-token reload` tells a \
+         daemon.",
         next.name(),
         store.name()
     ));

@@ -3,7 +3,7 @@
 //! - `store` says what a store promises; a new one is a file beside it, named in `choice`.
 //! - `secret_service`, `macos`, `windows`: the platforms' own, each by its library, driven by `keyring`; `keyutils` the
 //!   same for the kernel's memory.
-//! - [`file`]: an encrypted file, for machines that have no keychain.
+//! - [`mod@file`]: an encrypted file, for machines that have no keychain.
 //! - [`command`]: the user's own commands, for stores that have a command line.
 //! - `auto` says which of these is taken where the configuration leaves it open, `stores` which one is meant.
 //! - [`Stamp`]: from which mail a token is, left beside it where the store can carry it.
