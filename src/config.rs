@@ -6,6 +6,7 @@ pub mod edit;
 mod hook;
 mod instance;
 mod keychain;
+pub mod keys;
 
 pub use choice::NoAccount;
 pub use discovery::Discovery;

@@ -1,21 +1,50 @@
 //! `instance` of an account: one org for all its users, or a list.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use crate::account::Instances;
 use crate::mail::UsernameGlobs;
 
 /// As it stands in the file.
-#[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "an instance is a URL, or a list of { usernames = [\"*@acme.example\"], url = \"https://acme.my.salesforce.com\" }"
-)]
+#[derive(Debug)]
 pub(super) enum Entry {
     /// The org of every user.
     One(String),
     /// The first that admits a username is its org.
     Several(Vec<Org>),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a URL, or a list of { usernames = [\"*@acme.example\"], url = \"https://acme.my.salesforce.com\" }",
+        )
+    }
+
+    fn visit_str<E: serde::de::Error>(self, url: &str) -> Result<Entry, E> {
+        Ok(Entry::One(url.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entry, A::Error> {
+        let mut orgs = Vec::new();
+        while let Some(org) = list.next_element()? {
+            orgs.push(org);
+        }
+        Ok(Entry::Several(orgs))
+    }
 }
 
 /// One of several.
@@ -92,26 +121,35 @@ mod tests {
         for (line, expected) in [
             (
                 "instance = \"http://acme.my.salesforce.com\"",
-                "begins with https://",
+                "5:12: an instance is an org's address, for example https://acme.my.salesforce.com: it begins with \
+                 https:// and ends with the host or its port",
             ),
             (
                 "instance = \"https://me:secret@acme.my.salesforce.com\"",
-                "an org's address",
+                "5:12: an instance is an org's address, for example https://acme.my.salesforce.com: it begins with \
+                 https:// and ends with the host or its port",
             ),
-            ("instance = 5", "an instance is a URL, or a list of"),
+            (
+                "instance = 5",
+                "5:12: this must be a URL, or a list of { usernames = [\"*@acme.example\"], url = \
+                 \"https://acme.my.salesforce.com\" }",
+            ),
             (
                 "instance = [{ url = \"https://acme.my.salesforce.com\" }]",
-                "an instance is a URL, or a list of",
+                "5:13: the key `usernames` is missing here",
+            ),
+            (
+                "instance = [{ user = [\"*\"], url = \"https://acme.my.salesforce.com\" }]",
+                "5:15: unknown key `user`. Did you mean `usernames`?",
             ),
             (
                 "instance = [{ usernames = [\"[\"], url = \"https://acme.my.salesforce.com\" }]",
-                "`[` is not a pattern",
+                "5:12: `[` is not a pattern",
             ),
         ] {
             let error = read(line).expect_err(line);
-            assert!(error.starts_with("config.toml:5:12: "), "{error}");
-            assert!(error.contains(expected), "{error}");
-            assert!(!error.contains("secret"), "{error}");
+            let expected = format!("config.toml:{expected}");
+            assert!(error.starts_with(&expected), "{error}");
         }
     }
 }
