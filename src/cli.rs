@@ -18,10 +18,7 @@ use crate::keychain::{Choice, Named};
     subcommand_required = true,
     disable_help_subcommand = true,
     override_usage = "fetch-token [wait] [USERNAME] [OPTIONS]\n       fetch-token COMMAND [OPTIONS]",
-    after_help = "Without a command: wait.\n\nExit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 no token \
-                  or code before the deadline, 4 mailbox unreachable or misbehaving, 5 login refused, 6 keychain \
-                  unavailable, locked or refusing, 7 a mail with one came and was refused, 8 nothing stored for that \
-                  username, 9 cannot be judged or recorded for now."
+    after_help = after_help()
 )]
 pub struct Cli {
     /// What to do.
@@ -30,6 +27,28 @@ pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
     pub global: Global,
+}
+
+/// What the exit codes say.
+pub const EXIT_CODES: [(u8, &str); 10] = [
+    (0, "done"),
+    (1, "unexpected"),
+    (2, "usage or configuration"),
+    (3, "no token or code before the deadline"),
+    (4, "mailbox unreachable or misbehaving"),
+    (5, "login refused"),
+    (6, "keychain unavailable, locked or refusing"),
+    (7, "a mail with one came and was refused"),
+    (8, "nothing stored for that username"),
+    (9, "cannot be judged or recorded for now"),
+];
+
+fn after_help() -> String {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!(
+        "Without a command: wait.\n\nExit codes: {}.",
+        codes.join(", ")
+    )
 }
 
 impl Cli {

@@ -16,7 +16,7 @@ pub(super) const ACCOUNT: Table = Table {
         },
         Key {
             name: "user",
-            example: "\"acme\\\\integration\"",
+            example: "\"integration\"",
             value: "a string",
             absent: Absent::Words("the address"),
             meaning: "The login name, where it is not the address.",
