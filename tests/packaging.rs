@@ -18,18 +18,17 @@ static FILES: LazyLock<Files> = LazyLock::new(Files::write);
 
 struct Files {
     folder: PathBuf,
-    _home: Home,
 }
 
 impl Files {
     fn write() -> Self {
-        let home = Home::new();
-        let folder = home.path().join("files");
-        said(Command::new(rust_example("packaging-files")).arg(&folder));
-        Self {
-            folder,
-            _home: home,
+        // Nothing of an earlier run is taken for one of this.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packaging");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("remove what an earlier run wrote");
         }
+        said(Command::new(rust_example("packaging-files")).arg(&folder));
+        Self { folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
