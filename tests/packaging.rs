@@ -7,6 +7,7 @@ use clap::{Arg, Command as Line, CommandFactory as _};
 use fetch_token::cli::{Cli, EXIT_CODES};
 use fetch_token::config::keys::{Absent, TABLES};
 use lab::{Home, Program, require, rust_example};
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -303,4 +304,126 @@ fn the_unit_is_the_one_that_is_printed_but_for_the_programs_place() {
     let (how, installed) = installed.split_once("\n[Unit]").expect("a unit");
     assert_eq!(installed, printed);
     assert!(how.contains("systemctl --user enable --now fetch-token"));
+}
+
+fn for_release(folder: &Path, publisher: &str, url: &str) -> Command {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [source, windows] = [
+        ("source.tar.gz", "the source"),
+        ("windows.zip", "a program"),
+    ]
+    .map(|(name, contents)| {
+        let archive = folder.join(name);
+        fs::write(&archive, contents).expect("write an archive");
+        archive
+    });
+    let mut command = Command::new(manifest.join("packaging/for-release"));
+    command.arg(folder.join("release"));
+    command.args([publisher, "https://acme.example/fetch-token", url]);
+    command
+        .arg(source)
+        .arg("https://acme.example/windows.zip")
+        .arg(windows);
+    command
+}
+
+#[test]
+fn the_files_of_a_release_name_its_archives_by_their_checksums() {
+    let home = Home::new();
+    let url = "https://acme.example/source.tar.gz";
+    said(&mut for_release(home.path(), "Acme", url));
+    let folder = home.path().join("release");
+    // What sha256sum says of "the source" and "a program".
+    let [source, windows] = [
+        "b608089734879cfb06c974d592537dd3e28086592f7f5556b82c836c8f7edb17",
+        "d69ea8cda2433733c1ce02de65da8f48e6a3dbba6bb18876a2062908e54ef7cb",
+    ];
+
+    let formula = fs::read_to_string(folder.join("fetch-token.rb")).expect("a formula");
+    for line in [
+        format!("  url \"{url}\"\n"),
+        format!("  sha256 \"{source}\"\n"),
+        format!("  version \"{}\"\n", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(formula.contains(&line), "{line}{formula}");
+    }
+
+    // The keys that winget's schema 1.6.0 demands of each.
+    for (name, kind, demanded) in [
+        ("Acme.fetch-token.yaml", "version", &["DefaultLocale"][..]),
+        (
+            "Acme.fetch-token.locale.en-US.yaml",
+            "defaultLocale",
+            &[
+                "PackageLocale",
+                "Publisher",
+                "PackageName",
+                "License",
+                "ShortDescription",
+            ],
+        ),
+        (
+            "Acme.fetch-token.installer.yaml",
+            "installer",
+            &["Installers"],
+        ),
+    ] {
+        let manifest = as_json(&folder.join(name));
+        assert_eq!(manifest["PackageIdentifier"], "Acme.fetch-token");
+        assert_eq!(manifest["PackageVersion"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(manifest["ManifestVersion"], "1.6.0");
+        assert_eq!(manifest["ManifestType"], kind);
+        for key in demanded {
+            assert!(!manifest[key].is_null(), "{name}: {key}");
+        }
+    }
+    let installer = &as_json(&folder.join("Acme.fetch-token.installer.yaml"))["Installers"][0];
+    assert_eq!(installer["Architecture"], "x64");
+    assert_eq!(
+        installer["InstallerUrl"],
+        "https://acme.example/windows.zip"
+    );
+    assert_eq!(installer["InstallerSha256"], windows.to_uppercase());
+    for file in fs::read_dir(&folder).expect("a folder") {
+        let file = file.expect("a file").path();
+        let text = fs::read_to_string(&file).expect("read it");
+        // A place that nothing was filled into: its name between two @ signs.
+        let is_name = |word: &str| {
+            let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            !word.is_empty() && word.chars().all(fits)
+        };
+        let is_open = |line: &&str| line.split('@').skip(1).any(is_name);
+        assert_eq!(text.lines().find(is_open), None, "{}", file.display());
+    }
+}
+
+/// A YAML file, read by another reader than ours.
+fn as_json(file: &Path) -> Value {
+    const READ: &str =
+        "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+    let read = said(
+        Command::new(require("python3", "python3"))
+            .args(["-c", READ])
+            .arg(file),
+    );
+    serde_json::from_str(&read).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+#[test]
+fn what_could_break_out_of_the_files_of_a_release_is_refused() {
+    let home = Home::new();
+    let url = "https://acme.example/source.tar.gz";
+    for (publisher, url) in [
+        ("Acme Inc.", url),
+        ("A\"\n", url),
+        ("Acme", "http://acme.example/source.tar.gz"),
+        ("Acme", "https://acme.example/\"; system(\"true\"); \""),
+        ("Acme", "https://acme.example/#{exit}"),
+    ] {
+        let output = for_release(home.path(), publisher, url)
+            .output()
+            .expect("run it");
+        assert_eq!(output.status.code(), Some(2), "{publisher} {url}");
+        assert!(!home.path().join("release").exists());
+    }
 }
