@@ -124,28 +124,32 @@ fn described(path: &str) -> &'static Table {
 fn every_key_that_is_read_is_described_and_every_one_described_is_read() {
     let mut known = known_tables();
     let top = known.remove("").expect("the top of the file");
-    let described: BTreeMap<_, BTreeSet<_>> = TABLES
+    let with_path = |path: &str, key: &str| format!("{path}.{key}");
+    let described: BTreeSet<_> = TABLES
         .iter()
-        .map(|table| (table.path, table.keys.iter().map(|key| key.name).collect()))
+        .flat_map(|table| table.keys.iter().map(|key| with_path(table.path, key.name)))
         .collect();
-    let read: BTreeMap<_, BTreeSet<_>> = known
+    let read: BTreeSet<_> = known
         .iter()
-        .map(|(path, table)| {
-            (
-                path.as_str(),
-                table.keys.iter().map(String::as_str).collect(),
-            )
-        })
+        .flat_map(|(path, table)| table.keys.iter().map(|key| with_path(path, key)))
         .collect();
-    assert_eq!(
-        described, read,
-        "left: in config/keys, right: what the reader takes"
+    let not_described: Vec<_> = read.difference(&described).collect();
+    let not_read: Vec<_> = described.difference(&read).collect();
+    assert!(
+        not_described.is_empty(),
+        "describe in config/keys: {not_described:?}"
     );
-    let of_top = described.keys().filter(|path| !path.contains('.'));
-    let of_top: BTreeSet<_> = of_top.map(ToString::to_string).collect();
+    assert!(
+        not_read.is_empty(),
+        "the reader takes no such key: {not_read:?}"
+    );
+    let paths: BTreeSet<_> = TABLES.iter().map(|table| table.path.to_owned()).collect();
+    assert_eq!(paths.len(), TABLES.len(), "each table stands there once");
+    let of_top: BTreeSet<_> = paths
+        .into_iter()
+        .filter(|path| !path.contains('.'))
+        .collect();
     assert_eq!(of_top, top.keys);
-    let names: BTreeSet<_> = described.keys().collect();
-    assert_eq!(names.len(), TABLES.len(), "each table stands there once");
 }
 
 #[test]
