@@ -25,6 +25,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("open", "USERNAME --timeout=5m --account --print --instance"),
     ("code", "USERNAME --timeout=5m --account --since=15m --from"),
     ("get", "USERNAME"),
+    ("move", "USERNAME --to"),
     ("exec", "USERNAME --env=SALESFORCE_SECURITY_TOKEN CMD"),
     ("list", ""),
     ("forget", "USERNAME"),
@@ -171,6 +172,15 @@ fn a_configuration_with_every_key_is_taken_as_it_is() {
     let store = "[keychain]\nstore = \"auto\"\n";
     let (before, _) = CONFIGURATION.split_once("[keychain").expect("a store");
     Config::parse(&format!("{before}{store}"), &file).expect("valid");
+    for file_of_secrets in [
+        "path = \"secrets.age\"\nidentity = \"secrets.key\"",
+        "identity = { credential = \"fetch-token.key\" }",
+        "passphrase = { command = [\"pass\", \"show\", \"fetch-token\"] }",
+        "passphrase = \"prompt\"",
+    ] {
+        let store = format!("[keychain]\nstore = \"file\"\n[keychain.file]\n{file_of_secrets}\n");
+        Config::parse(&format!("{before}{store}"), &file).expect("valid");
+    }
 }
 
 /// The members of the last object with this `event` (or `verdict`), in the order of the alphabet.

@@ -7,7 +7,7 @@ mod account;
 mod tables;
 
 /// The tables, in the order in which they are described.
-pub const TABLES: [&Table; 11] = [
+pub const TABLES: [&Table; 14] = [
     &account::ACCOUNT,
     &account::PASSWORD,
     &account::OAUTH2,
@@ -18,6 +18,9 @@ pub const TABLES: [&Table; 11] = [
     &tables::KEYCHAIN,
     &tables::STORE,
     &tables::COMMAND,
+    &tables::FILE,
+    &tables::IDENTITY,
+    &tables::PASSPHRASE,
     &tables::HOOK,
 ];
 

@@ -103,7 +103,7 @@ fn collect(item: &Item, place: Place, number: usize, names: &mut Vec<(What, Stri
 /// What stands below an unknown key is unknown, whatever its own keys.
 fn below<'a>(place: Place, key: &'a str) -> Place<'a> {
     match place {
-        Place::Key(_) if public::KEYS.contains(&key) => Place::Key(key),
+        Place::Key(_) if public::is_key(key) => Place::Key(key),
         _ => Place::Unknown,
     }
 }

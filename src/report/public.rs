@@ -1,60 +1,17 @@
 //! What says nothing of anybody, and so stays in a report: the program's own words, and names that millions share.
 
 use crate::account::discovery::is_known_server;
+use crate::config::keys::{TABLES, Table};
 use crate::keychain::Choice;
 use crate::mail::{DEFAULT_DOMAINS, DEFAULT_FROM};
 
-/// The keys that a configuration can have. Others are masked: somebody may have put anything there.
-pub(super) const KEYS: &[&str] = &[
-    "absent",
-    "account",
-    "address",
-    "addresses",
-    "auth_url",
-    "autoconfig",
-    "ca_file",
-    "client_id",
-    "client_secret",
-    "command",
-    "conflict",
-    "deadline",
-    "delete",
-    "device_url",
-    "discovery",
-    "dkim_keys",
-    "domains",
-    "folders",
-    "from",
-    "hook",
-    "host",
-    "idle",
-    "instance",
-    "keychain",
-    "method",
-    "name",
-    "oauth2",
-    "on",
-    "password",
-    "port",
-    "provider",
-    "read",
-    "resolver",
-    "revocation_url",
-    "scopes",
-    "sender",
-    "stamp",
-    "stdin",
-    "store",
-    "sweep_junk",
-    "tenant",
-    "tls",
-    "token_url",
-    "trusted_authserv_id",
-    "url",
-    "user",
-    "usernames",
-    "write",
-];
+/// Whether this is a key that a configuration can have. Others are masked: somebody may have put anything there.
+pub(super) fn is_key(name: &str) -> bool {
+    // Tables that are described by themselves alone: `account`, `hook`.
+    let is_table = |table: &Table| table.path.split('.').any(|key| key == name);
+    let is_in = |table: &Table| table.keys.iter().any(|key| key.name == name);
+    TABLES.iter().any(|table| is_table(table) || is_in(table))
+}
 
 /// Values that the program itself knows: its choices, places for facts in commands, folders that most mailboxes have,
 /// scopes and tenants that the providers name so.

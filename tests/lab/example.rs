@@ -49,6 +49,7 @@ fn features_of_this_run() -> String {
         ("long-tests", cfg!(feature = "long-tests")),
         ("browser-tests", cfg!(feature = "browser-tests")),
         ("interop-tests", cfg!(feature = "interop-tests")),
+        ("package-tests", cfg!(feature = "package-tests")),
     ]
     .iter()
     .filter_map(|(feature, is_on)| is_on.then_some(*feature))

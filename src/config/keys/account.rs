@@ -195,6 +195,13 @@ pub(super) const OAUTH2: Table = Table {
             meaning: "The device authorization endpoint (RFC 8628).",
         },
         Key {
+            name: "revocation_url",
+            example: "\"https://login.acme.example/revoke\"",
+            value: "an https URL",
+            absent: Absent::Words("logout gives nothing back"),
+            meaning: "The revocation endpoint (RFC 7009): logout gives back there what was granted.",
+        },
+        Key {
             name: "scopes",
             example: "[\"offline_access\", \"mail\"]",
             value: "a list of words",

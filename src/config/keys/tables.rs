@@ -68,13 +68,81 @@ pub(super) const DISCOVERY: Table = Table {
 pub(super) const KEYCHAIN: Table = Table {
     path: "keychain",
     heading: "[keychain]",
-    meaning: "Where tokens are stored. The mailbox's own password is not moved by it.",
+    meaning: "Where secrets are stored.",
+    keys: &[
+        Key {
+            name: "store",
+            example: "\"auto\"",
+            value: "\"auto\", \"file\", the name of a store of this platform (\"secret-service\" and \"keyutils\" on Linux, \
+                    \"macos\", \"windows\"), or a table",
+            absent: Absent::Value("\"auto\""),
+            meaning: "\"auto\" is the platform's own keychain and, where none answers, the encrypted file, if [keychain.file] \
+                      is there; no token goes from one to the other by itself. \"keyutils\" does not outlive the session. What \
+                      mailboxes are logged in to with lies in the same store, but for a table.",
+        },
+        Key {
+            name: "file",
+            example: "{ identity = \"secrets.key\" }",
+            value: "a table",
+            absent: Absent::Words("no such store"),
+            meaning: "The encrypted file, for where there is no keychain.",
+        },
+    ],
+};
+
+pub(super) const FILE: Table = Table {
+    path: "keychain.file",
+    heading: "[keychain.file]",
+    meaning: "The encrypted file (age), and what opens it: identity or passphrase.",
+    keys: &[
+        Key {
+            name: "path",
+            example: "\"secrets.age\"",
+            value: "a path, relative to the configuration file",
+            absent: Absent::Words("secrets.age in the state directory"),
+            meaning: "Where it lies.",
+        },
+        Key {
+            name: "identity",
+            example: "\"secrets.key\"",
+            value: "a path, relative to the configuration file, or a table",
+            absent: Absent::Words("a passphrase"),
+            meaning: "An age identity (X25519) that opens it, in a file that is yours alone. With the first secret it is made \
+                      where neither it nor the encrypted file is there.",
+        },
+        Key {
+            name: "passphrase",
+            example: "\"prompt\"",
+            value: "\"prompt\" or a table",
+            absent: Absent::Words("an identity"),
+            meaning: "A passphrase that opens it. \"prompt\" asks for it on the terminal.",
+        },
+    ],
+};
+
+pub(super) const IDENTITY: Table = Table {
+    path: "keychain.file.identity",
+    heading: "identity = { ... }",
+    meaning: "In [keychain.file]: an identity that the service manager hands over.",
     keys: &[Key {
-        name: "store",
-        example: "\"auto\"",
-        value: "\"auto\", the name of a store of this platform (\"secret-service\", \"macos\" or \"windows\"), or a table",
-        absent: Absent::Value("\"auto\""),
-        meaning: "\"auto\" is the platform's own keychain.",
+        name: "credential",
+        example: "\"fetch-token.key\"",
+        value: "a credential's name",
+        absent: Absent::Refused,
+        meaning: "A file in the directory that systemd names in CREDENTIALS_DIRECTORY.",
+    }],
+};
+
+pub(super) const PASSPHRASE: Table = Table {
+    path: "keychain.file.passphrase",
+    heading: "passphrase = { ... }",
+    meaning: "In [keychain.file]: a passphrase that a program prints.",
+    keys: &[Key {
+        name: "command",
+        example: "[\"pass\", \"show\", \"fetch-token\"]",
+        value: "a list of a program and its arguments; no shell reads it",
+        absent: Absent::Refused,
+        meaning: "Prints the passphrase on its first line.",
     }],
 };
 
