@@ -20,6 +20,8 @@ pub(super) enum Presence {
 pub(super) async fn look() -> Presence {
     use std::time::Duration;
 
+    use dbus_secret_service::{EncryptionType, SecretService};
+
     /// How long it may take: the library gives up after 2 s of silence.
     const ANSWER: Duration = Duration::from_secs(5);
 
@@ -27,7 +29,8 @@ pub(super) async fn look() -> Presence {
     let started = std::thread::Builder::new()
         .name("keychain".to_owned())
         .spawn(move || {
-            let opened = dbus_secret_service_keyring_store::Store::new();
+            // No secret is sent over this one.
+            let opened = SecretService::connect(EncryptionType::Plain);
             let presence = opened.map_or_else(|error| judge(&error), |_| Presence::There);
             // Nobody may be listening any more.
             let _ = done.send(presence);
@@ -62,18 +65,13 @@ const ABSENT: [&str; 8] = [
 ];
 
 #[cfg(all(unix, not(any(target_os = "macos", target_os = "ios"))))]
-fn judge(error: &keyring_core::Error) -> Presence {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
-        keyring_core::Error::PlatformFailure(error) => Some(&**error),
-        _ => None,
-    };
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<dbus::Error>()
-            && error.name().is_some_and(|name| ABSENT.contains(&name))
+fn judge(error: &dbus_secret_service::Error) -> Presence {
+    match error {
+        dbus_secret_service::Error::Dbus(error)
+            if error.name().is_some_and(|name| ABSENT.contains(&name)) =>
         {
-            return Presence::Absent(error.message().unwrap_or("it is not there").to_owned());
+            Presence::Absent(error.message().unwrap_or("it is not there").to_owned())
         }
-        cause = error.source();
+        _ => Presence::There,
     }
-    Presence::There
 }

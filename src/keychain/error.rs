@@ -2,6 +2,30 @@
 
 use std::time::Duration;
 
+/// What a store's client met, where its library has no word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Obstacle {
+    /// No answer came in the library's own time.
+    #[error("it does not answer")]
+    Silent,
+    /// What was just found is not there any more.
+    #[error("it was restarted, or changed by others, again and again")]
+    Changed,
+    /// It wants a person.
+    #[error("the prompt that it shows was dismissed or left open, or could not be shown")]
+    Unattended,
+    /// It has no place for what is new.
+    #[error("it has no default collection")]
+    NoCollection,
+}
+
+impl Obstacle {
+    /// Whether it may be gone at the next try.
+    pub(super) fn is_passing(self) -> bool {
+        matches!(self, Self::Silent | Self::Changed)
+    }
+}
+
 /// Why the keychain did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {

@@ -4,10 +4,11 @@
 //! store is opened anew for every operation: one that was opened before the service restarted fails for good, and one
 //! that could not be opened at start can be later.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyring_core::{CredentialStore, Entry, Error as StoreError, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::error::Obstacle;
 use super::stamp::Rank;
 use super::store::{Doing, Item, Store, Terms, Written};
 use super::{CLIENT_SERVICE, Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE};
@@ -25,7 +27,12 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long a store may take that can ask a person to unlock it.
 const PERSON: Duration = Duration::from_mins(1);
 
-/// How often to write where somebody else writes at the same time.
+/// How long to wait for the others that write: each takes some milliseconds, and one that is stopped in its tracks must
+/// not stop everybody.
+const OTHERS: Duration = Duration::from_secs(30);
+
+/// How often to write where somebody else writes at the same time, and how often to ask a store that does not answer
+/// or was restarted meanwhile: its library waits 2 s for each answer, so that this is [`ANSWER`].
 const TRIES: usize = 5;
 
 /// How long to leave the one who writes at the same time to its work.
@@ -36,8 +43,15 @@ const DATE: &str = "date";
 const IDENTITY: &str = "identity";
 const ARRIVAL: &str = "arrival";
 
+/// What to do where a store has no collection for what is new.
+const MAKE_COLLECTION: &str = "Make one in its own program (in GNOME's Passwords and Keys: + , then “Set as default”; in \
+                               KeePassXC: open a database and choose a group for the Secret Service), then try again";
+
 /// Opens a store.
 type Open = dyn Fn() -> Result<Arc<CredentialStore>> + Send + Sync;
+
+/// Waits at most so long until nobody else writes; it is our turn until the result is dropped.
+type Turn = fn(Duration) -> Result<Box<dyn Any>>;
 
 /// A store, and what is peculiar to it.
 pub(super) struct Keyring {
@@ -66,6 +80,7 @@ impl fmt::Debug for Keyring {
 pub(super) struct Threaded {
     keyring: Arc<Keyring>,
     deadline: Duration,
+    turn: Option<Turn>,
 }
 
 impl Threaded {
@@ -74,7 +89,14 @@ impl Threaded {
         Self {
             keyring: Arc::new(keyring),
             deadline,
+            turn: None,
         }
+    }
+
+    /// The same, where those who write can take turns.
+    pub(super) fn in_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        self
     }
 
     /// One of a test's own, which has a second.
@@ -93,13 +115,15 @@ impl Threaded {
         Self {
             keyring: Arc::new(keyring),
             deadline: Duration::from_secs(1),
+            turn: None,
         }
     }
 
     async fn on_thread<T: Send + 'static>(
         &self,
         item: &Item,
-        operation: impl FnOnce(&Keyring, &Item) -> Result<T> + Send + 'static,
+        deadline: Duration,
+        operation: impl Fn(&Keyring, &Item) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, Error> {
         let store = || self.keyring.name.to_owned();
         let unavailable = |why: String| Error::Unavailable {
@@ -109,19 +133,26 @@ impl Threaded {
         };
         let (done, result) = oneshot::channel();
         let (keyring, ours) = (Arc::clone(&self.keyring), item.clone());
+        let begin = Instant::now();
         std::thread::Builder::new()
             .name("keychain".to_owned())
             .spawn(move || {
                 // Nobody may be listening any more.
-                let _ = done.send(operation(&keyring, &ours));
+                let _ = done.send(patiently(|| operation(&keyring, &ours)));
             })
             .map_err(|error| unavailable(error.to_string()))?;
-        match timeout(self.deadline, result).await {
+        match timeout(deadline, result).await {
             Err(_) => Err(Error::Silent {
                 store: store(),
-                after: self.deadline,
+                after: deadline,
             }),
             Ok(Err(_)) => Err(unavailable("its client broke".to_owned())),
+            Ok(Ok(Err(error))) if obstacle(&error) == Some(Obstacle::Silent) => {
+                Err(Error::Silent {
+                    store: store(),
+                    after: begin.elapsed(),
+                })
+            }
             Ok(Ok(result)) => result.map_err(|error| self.keyring.in_our_words(error, item)),
         }
     }
@@ -135,19 +166,22 @@ impl Store for Threaded {
     fn read<'a>(&'a self, item: &'a Item) -> Doing<'a, Option<SecretString>> {
         Box::pin(async move {
             let read = self
-                .on_thread(item, |keyring, item| {
+                .on_thread(item, self.deadline, |keyring, item| {
                     absent_is_none(keyring.entry(item)?.get_secret())
                         .map(|it| it.map(Zeroizing::new))
                 })
                 .await?;
-            let Some(octets) = read else {
+            // KWallet lists an item that it lost before it wrote it to its file, with nothing in it.
+            let Some(octets) = read.filter(|octets| !octets.is_empty()) else {
                 return Ok(None);
             };
             match std::str::from_utf8(&octets) {
                 Ok(secret) => Ok(Some(SecretString::from(secret))),
                 Err(_) => Err(Error::Refused {
                     store: self.keyring.name.to_owned(),
-                    why: "the secret stored there is no UTF-8 text".to_owned(),
+                    why: "the secret stored there is no UTF-8 text. Let the next token replace it, or delete it in \
+                          the keychain's own program"
+                        .to_owned(),
                 }),
             }
         })
@@ -160,8 +194,13 @@ impl Store for Threaded {
         terms: &'a Terms,
     ) -> Doing<'a, Written> {
         Box::pin(async move {
-            let (secret, terms) = (secret.clone(), terms.clone());
-            self.on_thread(item, move |keyring, item| {
+            let (secret, terms, turn) = (secret.clone(), terms.clone(), self.turn);
+            let deadline = match turn {
+                Some(_) => PERSON.min(self.deadline + OTHERS),
+                None => self.deadline,
+            };
+            self.on_thread(item, deadline, move |keyring, item| {
+                let _turn = turn.map(|turn| turn(OTHERS)).transpose()?;
                 keyring.write(item, secret.expose_secret().as_bytes(), &terms)
             })
             .await
@@ -171,7 +210,7 @@ impl Store for Threaded {
     fn delete<'a>(&'a self, item: &'a Item) -> Doing<'a, bool> {
         Box::pin(async move {
             let deleted = self
-                .on_thread(item, |keyring, item| {
+                .on_thread(item, self.deadline, |keyring, item| {
                     absent_is_none(keyring.entry(item)?.delete_credential())
                 })
                 .await?;
@@ -183,6 +222,10 @@ impl Store for Threaded {
 impl Keyring {
     /// The item, in a store opened anew.
     fn entry(&self, item: &Item) -> Result<Entry> {
+        self.entry_of(&(self.open)()?, item)
+    }
+
+    fn entry_of(&self, opened: &Arc<CredentialStore>, item: &Item) -> Result<Entry> {
         let Item { service, account } = item;
         // What a person sees in the keychain's own program.
         let label = match *service {
@@ -194,17 +237,19 @@ impl Keyring {
         let modifiers = self
             .has_labels
             .then(|| HashMap::from([("label", label.as_str())]));
-        (self.open)()?.build(service, account, modifiers.as_ref())
+        opened.build(service, account, modifiers.as_ref())
     }
 
     /// Looks, writes, and reads back. There is no compare-and-set, so somebody else may write between look and write;
-    /// who finds that out afterwards looks again.
+    /// who finds that out afterwards looks again. All of it in one store: some ask a person for every client that reads
+    /// what it did not write.
     fn write(&self, item: &Item, secret: &[u8], terms: &Terms) -> Result<Written> {
         for attempt in 0..TRIES {
             if attempt > 0 {
                 std::thread::sleep(YIELD);
             }
-            let entry = self.entry(item)?;
+            let opened = (self.open)()?;
+            let entry = self.entry_of(&opened, item)?;
             if let Terms::IfLater(stamp) = terms
                 && let Some(written) = self.standing(&entry, secret, stamp)?
             {
@@ -218,7 +263,7 @@ impl Keyring {
                 // It was not there before.
                 self.stamp(&entry, terms.stamp())?;
             }
-            let entry = self.entry(item)?;
+            let entry = self.entry_of(&opened, item)?;
             let Some(kept) = absent_is_none(entry.get_secret())?.map(Zeroizing::new) else {
                 continue;
             };
@@ -290,6 +335,15 @@ impl Keyring {
     fn in_our_words(&self, error: StoreError, item: &Item) -> Error {
         let store = self.name.to_owned();
         match error {
+            StoreError::PlatformFailure(why)
+                if why.downcast_ref() == Some(&Obstacle::NoCollection) =>
+            {
+                Error::Unavailable {
+                    store,
+                    why: why.to_string(),
+                    advice: MAKE_COLLECTION,
+                }
+            }
             StoreError::PlatformFailure(why) => Error::Unavailable {
                 store,
                 why: why.to_string(),
@@ -313,6 +367,29 @@ impl Keyring {
                 why: other.to_string(),
             },
         }
+    }
+}
+
+/// Tries again where that may help.
+fn patiently<T>(operation: impl Fn() -> Result<T>) -> Result<T> {
+    let mut tries = 1;
+    loop {
+        match operation() {
+            Err(error) if tries < TRIES && obstacle(&error).is_some_and(Obstacle::is_passing) => {
+                std::thread::sleep(YIELD);
+            }
+            result => return result,
+        }
+        tries += 1;
+    }
+}
+
+fn obstacle(error: &StoreError) -> Option<Obstacle> {
+    match error {
+        StoreError::PlatformFailure(why) | StoreError::NoStorageAccess(why) => {
+            why.downcast_ref().copied()
+        }
+        _ => None,
     }
 }
 

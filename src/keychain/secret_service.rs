@@ -1,20 +1,392 @@
 //! The Secret Service of the desktop's session: GNOME Keyring, `KWallet`, `KeePassXC`.
+//!
+//! Others write to it, too, and what is a second item to them is the same token to us. So an item is known by its
+//! service and username alone, whatever else somebody wrote beside them; where there are several, the one that was
+//! modified last counts, and a write leaves the new secret in all of them, and one of them in each collection.
 
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dbus::blocking::Connection;
+use dbus::blocking::stdintf::org_freedesktop_dbus::RequestNameReply;
+use dbus_secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
+use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
+use keyring_core::{Entry, Error as StoreError};
+
+use super::error::Obstacle;
 use super::keyring::{Keyring, Threaded};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// How long a prompt may stay open: 5 s less than the whole operation where a person may be asked (see
+/// `keyring::PERSON`), so that its end is still told.
+const PROMPT_OF_DISPLAY: u64 = 55;
+
+/// The same where no display is known to us. The service may know one.
+const PROMPT: u64 = 8;
+
+/// As which the secret is stored: what other programs show and copy as a password. `KeePassXC` puts anything else into
+/// an attachment.
+const CONTENT_TYPE: &str = "text/plain";
+
+/// Attributes that `KeePassXC` adds to each item, and nobody may set.
+const UUID: &str = "Uuid";
+const PATH: &str = "Path";
+
+/// The error for arguments that are refused.
+const INVALID: &str = "org.freedesktop.DBus.Error.InvalidArgs";
+
+/// Who has this name on the bus is the one that writes. The bus takes it from a process that ends.
+const WRITER: &str = "fetch_token.Writer";
 
 /// The store.
 pub(super) fn store() -> Threaded {
-    Threaded::new(Keyring {
+    // Without a display nobody can be asked to unlock it, and it says so at once.
+    let may_ask = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let prompt = if may_ask { PROMPT_OF_DISPLAY } else { PROMPT };
+    let keyring = Keyring {
         name: "Secret Service",
         advice: "Start GNOME Keyring, KWallet or KeePassXC in the same session (with the same \
                  DBUS_SESSION_BUS_ADDRESS), then try again. Where there is none, describe an encrypted file in \
                  `[keychain.file]` (docs/stores.md)",
-        // Without a display nobody can be asked to unlock it, and it says so at once.
-        may_ask: ["DISPLAY", "WAYLAND_DISPLAY"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())),
+        may_ask,
         has_labels: true,
         has_attributes: true,
-        open: Box::new(|| Ok(dbus_secret_service_keyring_store::Store::new()?)),
-    })
+        open: Box::new(move || Ok(Arc::new(Store::connect(prompt)?))),
+    };
+    Threaded::new(keyring).in_turn(turn)
+}
+
+/// Waits until it is our turn to write, first come, first served; over when the result is dropped. There is no
+/// check-and-set, but all who write to this service are on its bus.
+fn turn(at_most: Duration) -> Result<Box<dyn Any>> {
+    let failed = |error: dbus::Error| in_store_words(error.into());
+    let connection = Connection::new_session().map_err(failed)?;
+    let begin = Instant::now();
+    while begin.elapsed() < at_most {
+        // The bus tells who is in the queue when the name is his, and when asked again.
+        let reply = connection.request_name(WRITER, false, false, false);
+        match reply.map_err(failed)? {
+            RequestNameReply::PrimaryOwner | RequestNameReply::AlreadyOwner => break,
+            RequestNameReply::InQueue | RequestNameReply::Exists => {
+                let left = at_most.saturating_sub(begin.elapsed());
+                connection.process(left).map_err(failed)?;
+            }
+        }
+    }
+    Ok(Box::new(connection))
+}
+
+/// A connection to the service, and a session for secrets with it.
+struct Store(Arc<Mutex<SecretService>>);
+
+impl Store {
+    fn connect(prompt: u64) -> Result<Self> {
+        let connect = || SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, prompt);
+        // KWallet takes public keys of the full length alone, and one of 256 that the library makes is shorter.
+        let connected = connect().or_else(|error| match error {
+            ServiceError::Dbus(error) if error.name() == Some(INVALID) => connect(),
+            error => Err(error),
+        });
+        connected
+            .map(|service| Self(Arc::new(Mutex::new(service))))
+            .map_err(in_store_words)
+    }
+}
+
+impl CredentialStoreApi for Store {
+    fn vendor(&self) -> String {
+        "fetch-token".to_owned()
+    }
+
+    fn id(&self) -> String {
+        format!("{:p}", Arc::as_ptr(&self.0))
+    }
+
+    fn build(
+        &self,
+        service: &str,
+        user: &str,
+        modifiers: Option<&HashMap<&str, &str>>,
+    ) -> Result<Entry> {
+        let label = modifiers.and_then(|modifiers| modifiers.get("label"));
+        Ok(Entry::new_with_credential(Arc::new(Sought {
+            connected: Arc::clone(&self.0),
+            service: service.to_owned(),
+            username: user.to_owned(),
+            label: label.copied().unwrap_or(service).to_owned(),
+        })))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn debug_fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the Secret Service")
+    }
+}
+
+/// What is looked for: the items of a service and a username.
+struct Sought {
+    connected: Arc<Mutex<SecretService>>,
+    service: String,
+    username: String,
+    /// For an item that is not there yet, or whose label does not tell whose token it is.
+    label: String,
+}
+
+/// Which locked collections are worth asking a person for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The default one.
+    Default,
+    /// Any, where nothing is found elsewhere.
+    AnyIfNone,
+    /// All.
+    All,
+}
+
+impl Sought {
+    fn service(&self) -> MutexGuard<'_, SecretService> {
+        self.connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attributes(&self) -> HashMap<&str, &str> {
+        HashMap::from([
+            ("service", self.service.as_str()),
+            ("username", self.username.as_str()),
+        ])
+    }
+
+    /// The items, unlocked; the one that counts first.
+    fn found<'a>(
+        &self,
+        service: &'a SecretService,
+        reach: Reach,
+    ) -> Result<Vec<Item<'a>>, ServiceError> {
+        let default = default_collection(service)?;
+        let mut search = service.search_items(self.attributes())?;
+        if search.unlocked.is_empty()
+            && search.locked.is_empty()
+            && let Some(default) = &default
+            && default.is_locked()?
+        {
+            // KeePassXC does not know what is in a locked one.
+            default.unlock()?;
+            search = service.search_items(self.attributes())?;
+        }
+        let mut found = search.unlocked;
+        let (ours, others): (Vec<_>, Vec<_>) = search.locked.into_iter().partition(|item| {
+            default
+                .as_ref()
+                .is_some_and(|default| collection_of(item) == &*default.path)
+        });
+        for (locked, is_wanted) in [
+            (ours, true),
+            (
+                others,
+                reach == Reach::All || reach == Reach::AnyIfNone && found.is_empty(),
+            ),
+        ] {
+            if locked.is_empty() || !is_wanted {
+                continue;
+            }
+            service.unlock_all(&locked.iter().collect::<Vec<_>>())?;
+            for item in locked {
+                // GNOME Keyring has but hashes of a locked item's attributes.
+                let attributes = item.get_attributes()?;
+                let mut wanted = self.attributes().into_iter();
+                if wanted.all(|(name, value)| attributes.get(name).is_some_and(|it| it == value)) {
+                    found.push(item);
+                }
+            }
+        }
+        if found.len() < 2 {
+            return Ok(found);
+        }
+        let mut ranked = Vec::new();
+        for item in found {
+            ranked.push((rank(&item)?, item));
+        }
+        ranked.sort_by(|(one, _), (other, _)| other.cmp(one));
+        Ok(ranked.into_iter().map(|(_, item)| item).collect())
+    }
+
+    fn write(&self, secret: &[u8]) -> Result<(), Trouble> {
+        let service = self.service();
+        let found = self.found(&service, Reach::Default)?;
+        if found.is_empty() {
+            let collection = default_collection(&service)?.ok_or(Trouble::NoCollection)?;
+            collection.ensure_unlocked()?;
+            collection.create_item(&self.label, self.attributes(), secret, true, CONTENT_TYPE)?;
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        let (kept, copies): (Vec<_>, Vec<_>) = found
+            .iter()
+            .partition(|item| seen.insert(collection_of(item)));
+        for item in kept.iter().chain(&copies) {
+            item.set_secret(secret, CONTENT_TYPE)?;
+        }
+        for item in kept {
+            if !item.get_label()?.contains(&self.username) {
+                item.set_label(&self.label)?;
+            }
+        }
+        for copy in copies {
+            // It holds the new secret: where a person is asked whether it may be deleted, and says no, nothing is wrong.
+            match copy.delete() {
+                Ok(()) | Err(ServiceError::Prompt | ServiceError::Locked) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CredentialApi for Sought {
+    fn set_secret(&self, secret: &[u8]) -> Result<()> {
+        self.write(secret).map_err(|trouble| match trouble {
+            Trouble::Service(error) => in_store_words(error),
+            Trouble::NoCollection => StoreError::PlatformFailure(Box::new(Obstacle::NoCollection)),
+        })
+    }
+
+    fn get_secret(&self) -> Result<Vec<u8>> {
+        let service = self.service();
+        let found = self.found(&service, Reach::AnyIfNone);
+        let found = found.map_err(in_store_words)?;
+        let first = found.first().ok_or(StoreError::NoEntry)?;
+        first.get_secret().map_err(in_store_words)
+    }
+
+    fn get_attributes(&self) -> Result<HashMap<String, String>> {
+        let service = self.service();
+        let found = self.found(&service, Reach::Default);
+        let found = found.map_err(in_store_words)?;
+        let first = found.first().ok_or(StoreError::NoEntry)?;
+        first.get_attributes().map_err(in_store_words)
+    }
+
+    fn update_attributes(&self, attributes: &HashMap<&str, &str>) -> Result<()> {
+        let service = self.service();
+        let found = self.found(&service, Reach::Default);
+        let found = found.map_err(in_store_words)?;
+        if found.is_empty() {
+            return Err(StoreError::NoEntry);
+        }
+        for item in found {
+            let there = item.get_attributes().map_err(in_store_words)?;
+            let mut all: HashMap<&str, &str> = there
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            if all.get(UUID).is_some_and(|uuid| item.path.ends_with(uuid)) {
+                // It is KeePassXC's, which refuses all where one of these is among them, and keeps what is not named.
+                all.retain(|name, _| ![UUID, PATH].contains(name));
+            }
+            all.extend(attributes);
+            item.set_attributes(all).map_err(in_store_words)?;
+        }
+        Ok(())
+    }
+
+    fn delete_credential(&self) -> Result<()> {
+        let service = self.service();
+        let found = self.found(&service, Reach::All).map_err(in_store_words)?;
+        if found.is_empty() {
+            return Err(StoreError::NoEntry);
+        }
+        let mut deleted = found.iter().map(Item::delete);
+        deleted.try_for_each(|it| it.map_err(in_store_words))
+    }
+
+    fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
+        Ok(None)
+    }
+
+    fn get_specifiers(&self) -> Option<(String, String)> {
+        Some((self.service.clone(), self.username.clone()))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn debug_fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.username, self.service)
+    }
+}
+
+/// The collection for what is new; `None` where there is none.
+fn default_collection(service: &SecretService) -> Result<Option<Collection<'_>>, ServiceError> {
+    match service.get_default_collection() {
+        Ok(collection) => Ok(Some(collection)),
+        Err(ServiceError::NoResult) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The path of the collection that an item is in (Secret Service API, "Object Paths").
+fn collection_of<'a>(item: &'a Item<'_>) -> &'a str {
+    item.path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// By what the item that counts is told: modified last. The times are in seconds, so of two of the same second the one
+/// that was created later, or has the higher number: one that writes to an item does not leave a later one beside it.
+fn rank(item: &Item<'_>) -> Result<(u64, u64, usize, String), ServiceError> {
+    let path = item.path.to_string();
+    Ok((item.get_modified()?, item.get_created()?, path.len(), path))
+}
+
+/// Why nothing was written.
+enum Trouble {
+    NoCollection,
+    Service(ServiceError),
+}
+
+impl From<ServiceError> for Trouble {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+fn in_store_words(error: ServiceError) -> StoreError {
+    let (name, words) = match &error {
+        ServiceError::Dbus(error) => (
+            error.name().unwrap_or_default(),
+            error.message().unwrap_or_default(),
+        ),
+        _ => ("", ""),
+    };
+    match (&error, name) {
+        (ServiceError::Locked | ServiceError::Prompt, _)
+        | (_, "org.freedesktop.Secret.Error.IsLocked") => {
+            StoreError::NoStorageAccess(Box::new(Obstacle::Unattended))
+        }
+        (_, "org.freedesktop.DBus.Error.NoReply" | "org.freedesktop.DBus.Error.Timeout") => {
+            StoreError::PlatformFailure(Box::new(Obstacle::Silent))
+        }
+        // What it is when the service was started anew, or somebody deleted what was just found.
+        (
+            _,
+            "org.freedesktop.Secret.Error.NoSession"
+            | "org.freedesktop.Secret.Error.NoSuchObject"
+            | "org.freedesktop.DBus.Error.UnknownObject"
+            | "org.freedesktop.DBus.Error.UnknownMethod",
+        ) => StoreError::PlatformFailure(Box::new(Obstacle::Changed)),
+        // KWallet's word for NoSession; it loses one where many come at once.
+        (_, INVALID) if words.starts_with("Can't find session") => {
+            StoreError::PlatformFailure(Box::new(Obstacle::Changed))
+        }
+        _ => StoreError::PlatformFailure(Box::new(error)),
+    }
 }

@@ -11,7 +11,8 @@
 //! * [`in_a_network_of_its_own`]: a network namespace whose link goes down and up;
 //! * [`Disk`]: a small disk that can be filled, and [`Clock`], a wall clock that can be turned;
 //! * [`Pass`]: a password store with a key of its own, and [`recipe`], what a page of `docs/` says;
-//! * [`SecretService`]: gnome-keyring on a message bus of its own;
+//! * [`SecretService`]: gnome-keyring on a message bus of its own, or another [`Provider`] of it, whose prompts a
+//!   [`Display`] shows to nobody; [`Desk`], one of them without a mailbox;
 //! * [`SoapLogin`]: a stand-in that lets in who sends password and token;
 //! * [`Ground`]: many cases side by side on one server, and [`Subject`], how the program is run;
 //! * [`Program`]: the built binary in a clean environment, with a deadline;
@@ -43,7 +44,9 @@ mod clock;
 mod command;
 mod daemon;
 mod deliveries;
+mod desk;
 mod disk;
+mod display;
 mod dns;
 pub mod doctor;
 mod dovecot;
@@ -53,6 +56,7 @@ mod front;
 mod ground;
 mod home;
 mod hostile;
+mod keychains;
 mod lmtp;
 mod mail;
 mod maildir;
@@ -83,7 +87,9 @@ pub use clock::Clock;
 pub use command::{Output, Program, Running};
 pub use daemon::Daemon;
 pub use deliveries::{Deliveries, kept};
+pub use desk::{Desk, each_provider, patient, sentence};
 pub use disk::{Disk, in_mounts_of_its_own};
+pub use display::Display;
 pub use dns::{Dns, Manner};
 pub use dovecot::{
     Certificate, Dovecot, INTEGRATION, Options, QUOTES, RawLog, UMLAUT, User, account, capability,
@@ -95,6 +101,7 @@ pub use front::{Conversation, Front};
 pub use ground::{Case, Ground, Way, each_in_parallel};
 pub use home::Home;
 pub use hostile::Hostile;
+pub use keychains::Provider;
 pub use mail::{TokenMail, other_mail, random_token};
 pub use maildir::{Maildir, Staged};
 pub use mta::Mta;

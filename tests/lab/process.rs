@@ -84,6 +84,11 @@ pub(super) fn output_of(command: &mut Command) -> Vec<u8> {
 /// A command that the kernel ends with SIGTERM when the test binary dies, however it dies (Ctrl-C, a killed CI
 /// job). To be started with [`spawn_kept`].
 pub(super) fn kept(program: &std::path::Path, owner: Option<&Owner>) -> Command {
+    kept_by("TERM", program, owner)
+}
+
+/// The same by another signal, for a program that SIGTERM does not end.
+pub(super) fn kept_by(signal: &str, program: &std::path::Path, owner: Option<&Owner>) -> Command {
     let mut command = Command::new(require("setpriv", "util-linux"));
     if let Some(owner) = owner.filter(|owner| owner.changed) {
         command.args([
@@ -94,7 +99,7 @@ pub(super) fn kept(program: &std::path::Path, owner: Option<&Owner>) -> Command 
             "--clear-groups",
         ]);
     }
-    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     command
 }
 

@@ -1,0 +1,133 @@
+//! A keychain of some provider, without a mailbox: mails come from files.
+
+use super::command::{Output, Program};
+use super::ground::each_in_parallel;
+use super::home::Home;
+use super::keychains::Provider;
+use super::mail::{TokenMail, random_token};
+use super::secret_service::SecretService;
+use super::stage::{SERVICE, keys};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Instant;
+
+/// A keychain, and installations of the program that store into it, each with a ledger of its own.
+pub struct Desk {
+    pub keychain: SecretService,
+}
+
+impl Desk {
+    pub fn of(provider: Provider) -> Self {
+        Self {
+            keychain: SecretService::of(provider),
+        }
+    }
+
+    /// What the program prints that is to store a token for this username from a mail of so many minutes ago.
+    pub fn take(&self, username: &str, token: &str, minutes: i64) -> Output {
+        self.installation().take(username, token, minutes)
+    }
+
+    /// The same, where it must be stored.
+    #[track_caller]
+    pub fn store(&self, username: &str, minutes: i64) -> String {
+        let token = random_token();
+        self.take(username, &token, minutes).expect_code(0);
+        token
+    }
+
+    pub fn program(&self) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_fetch-token")).with_keychain(&self.keychain)
+    }
+
+    pub fn get(&self, username: &str) -> Output {
+        self.program().run(["get", username])
+    }
+
+    #[track_caller]
+    pub fn holds(&self, username: &str, token: &str) {
+        let read = self.get(username).expect_code(0).stdout();
+        assert_eq!(read.trim_end(), token, "{username}");
+    }
+
+    /// There is one item, it holds this token, and its label says whose it is.
+    #[track_caller]
+    pub fn holds_alone(&self, username: &str, token: &str) {
+        self.holds(username, token);
+        let lookup = self.keychain.lookup(SERVICE, username);
+        assert_eq!(lookup.as_deref(), Some(token), "{username}");
+        let items = self.keychain.items(SERVICE, username);
+        assert_eq!(items.len(), 1, "{items:#?}");
+        let label = items[0].lines().find(|line| line.starts_with("label = "));
+        assert!(label.is_some_and(|it| it.contains(username)), "{items:#?}");
+    }
+
+    pub fn installation(&self) -> Installation {
+        let home = Home::new();
+        home.write_private("keys.json", &keys());
+        Installation {
+            program: self.program().at_home(&home),
+            home,
+        }
+    }
+}
+
+/// One installation of the program.
+pub struct Installation {
+    home: Home,
+    pub program: Program,
+}
+
+impl Installation {
+    pub fn arguments(&self, username: &str, token: &str, minutes: i64) -> [std::ffi::OsString; 5] {
+        let date = Timestamp::now() - SignedDuration::from_mins(minutes);
+        let mail = TokenMail::english(username, token).date(date).bytes();
+        let file = self.home.path().join("mail.eml");
+        std::fs::write(&file, mail).expect("write the mail");
+        [
+            "--dkim-keys".into(),
+            self.home.path().join("keys.json").into(),
+            "extract".into(),
+            "--store".into(),
+            file.into(),
+        ]
+    }
+
+    pub fn take(&self, username: &str, token: &str, minutes: i64) -> Output {
+        self.program.run(self.arguments(username, token, minutes))
+    }
+}
+
+/// Of another program with `KWallet`: it takes public keys of the full length alone, and one of 256 is shorter.
+pub fn patient(run: impl Fn() -> Output) -> Output {
+    let output = run();
+    if output.transcript().contains("public key size is invalid") {
+        return run();
+    }
+    output
+}
+
+/// Puts a case to every provider, side by side, and prints the row: what it gives is what happened.
+pub fn each_provider(situation: &str, case: impl Fn(Provider) -> String + Sync) {
+    let providers = Provider::all();
+    each_in_parallel(
+        providers,
+        providers.len(),
+        |provider| format!("{provider:?}"),
+        |&provider| {
+            let begin = Instant::now();
+            let happened = case(provider);
+            let took = begin.elapsed();
+            let version = provider.version();
+            println!("| {version} | {situation} | {happened} | {took:.1?} |");
+        },
+    );
+}
+
+/// What a run said that failed with 6: its last line.
+#[track_caller]
+pub fn sentence(output: Output) -> String {
+    let output = output.expect_code(6);
+    let said = output.stderr();
+    assert!(said.contains("the keychain (Secret Service)"), "{said}");
+    said.lines().last().unwrap_or_default().to_owned()
+}
