@@ -251,7 +251,7 @@ fn a_keychain_that_is_killed_at_any_moment_of_a_write_keeps_the_old_token_or_the
     const KILLS: u32 = 8;
     each_provider("killed while a token is stored", |provider| {
         let mut desk = Desk::of(provider);
-        if provider == Provider::KWallet {
+        if provider != Provider::GnomeKeyring {
             // It writes its file some seconds after a change, and what came since is gone.
             let token = desk.store(USERNAME, 9);
             std::thread::sleep(Duration::from_secs(8));
@@ -284,13 +284,17 @@ fn a_keychain_that_is_killed_at_any_moment_of_a_write_keeps_the_old_token_or_the
             desk.holds_alone(USERNAME, &token);
             before = token;
         }
-        format!("{KILLS} kills: stored in {stored}, 6 in the others, which the next run stores")
+        format!("{KILLS} kills: stored in {stored}, 6 in the others, which the next run stored")
     });
 }
 
 #[test]
 fn a_keychain_that_comes_late_gets_the_token_that_is_waited_for() {
     each_provider("absent, and there later", |provider| {
+        if provider == Provider::KeePassXc {
+            // Asked while it starts, it may want somebody to open the database, whom this bus has not got.
+            return "not run: it wants a person".to_owned();
+        }
         let keychain = SecretService::bus_for(provider);
         let mut stage = Stage::with(&Options::default(), keychain);
         let token = stage.deliver_token(USERNAME);
