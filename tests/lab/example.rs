@@ -50,6 +50,7 @@ fn features_of_this_run() -> String {
         ("browser-tests", cfg!(feature = "browser-tests")),
         ("interop-tests", cfg!(feature = "interop-tests")),
         ("package-tests", cfg!(feature = "package-tests")),
+        ("keychain-tests", cfg!(feature = "keychain-tests")),
     ]
     .iter()
     .filter_map(|(feature, is_on)| is_on.then_some(*feature))
