@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::{Error as _, MapAccess};
 use tokio::sync::Mutex;
 
 use crate::process::{self, End, Job, Limits, Talk};
@@ -69,6 +70,22 @@ impl Typed {
         *typed = Some(secret.clone());
         Ok(secret)
     }
+}
+
+/// Reads `{ command = [...] }` in a file where a secret might stand by mistake: no error repeats what is there.
+pub(crate) fn read_command<'de, A: MapAccess<'de>>(mut map: A) -> Result<Vec<String>, A::Error> {
+    const WANTED: &str = "`command` must be a list: [\"PROGRAM\", \"ARGUMENT\", ...]";
+    let mut command = None;
+    while let Some(key) = map.next_key::<String>()? {
+        if key != "command" || command.is_some() {
+            return Err(A::Error::unknown_field(&key, &["command"]));
+        }
+        let words = map.next_value::<Vec<String>>();
+        command = Some(words.map_err(|_| A::Error::custom(WANTED))?);
+    }
+    command
+        .filter(|words| !words.is_empty())
+        .ok_or_else(|| A::Error::custom(WANTED))
 }
 
 /// Runs a command that gives a secret, whose name is `what`, and takes the first line of its output. Its standard error

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use secrecy::SecretString;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::asked::{self, Typed};
 use crate::imap;
@@ -104,21 +104,7 @@ impl<'de> Visitor<'de> for PasswordVisitor {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Password, A::Error> {
-        const WANTED: &str = "`command` must be a list: [\"PROGRAM\", \"ARGUMENT\", ...]";
-        let mut command = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key != "command" || command.is_some() {
-                return Err(A::Error::unknown_field(&key, &["command"]));
-            }
-            command = Some(
-                map.next_value::<Vec<String>>()
-                    .map_err(|_| A::Error::custom(WANTED))?,
-            );
-        }
-        match command {
-            Some(command) if !command.is_empty() => Ok(Password::Command(command)),
-            _ => Err(A::Error::custom(WANTED)),
-        }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Password, A::Error> {
+        asked::read_command(map).map(Password::Command)
     }
 }

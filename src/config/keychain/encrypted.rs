@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use toml::Spanned;
 
 use super::super::{beside, state_directory};
-use crate::asked::Typed;
+use crate::asked::{self, Typed};
 use crate::keychain::file::{Key, Settings};
 
 /// The file's name in the state directory, where no path is named.
@@ -167,22 +167,8 @@ impl<'de> Visitor<'de> for PassphraseVisitor {
         ))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Passphrase, A::Error> {
-        const WANTED: &str = "`command` must be a list: [\"PROGRAM\", \"ARGUMENT\", ...]";
-        let mut command = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key != "command" || command.is_some() {
-                return Err(A::Error::unknown_field(&key, &["command"]));
-            }
-            command = Some(
-                map.next_value::<Vec<String>>()
-                    .map_err(|_| A::Error::custom(WANTED))?,
-            );
-        }
-        match command {
-            Some(command) if !command.is_empty() => Ok(Passphrase::Command(command)),
-            _ => Err(A::Error::custom(WANTED)),
-        }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Passphrase, A::Error> {
+        asked::read_command(map).map(Passphrase::Command)
     }
 }
 
