@@ -37,6 +37,8 @@ pub mod attendant;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(windows)]
+mod console;
 mod crash;
 pub mod daemon;
 pub mod dns;

@@ -22,11 +22,8 @@ pub(super) async fn ended() -> i32 {
     }
 }
 
-/// Waits for Ctrl-C, which has SIGINT's number where there are no signals.
-#[cfg(not(unix))]
+/// Waits for what Windows tells the programs of a console. Ctrl-C has SIGINT's number, all else SIGTERM's.
+#[cfg(windows)]
 pub(super) async fn ended() -> i32 {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    2
+    crate::console::ended().await
 }

@@ -4,6 +4,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
     /// Read the configuration again.
+    #[cfg_attr(
+        windows,
+        expect(dead_code, reason = "there only `fetch-token reload` asks for it")
+    )]
     Reload,
     /// Come to an end.
     End,
@@ -56,14 +60,14 @@ mod unix {
     }
 }
 
-#[cfg(not(unix))]
-pub(super) use other::Signals;
+#[cfg(windows)]
+pub(super) use windows::Signals;
 
-#[cfg(not(unix))]
-mod other {
+#[cfg(windows)]
+mod windows {
     use super::Signal;
 
-    /// Ctrl-C.
+    /// What a console's programs are told; the configuration is read again by `fetch-token reload` alone.
     pub(in crate::daemon) struct Signals;
 
     impl Signals {
@@ -72,9 +76,7 @@ mod other {
         }
 
         pub(in crate::daemon) async fn next(&mut self) -> Signal {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            crate::console::ended().await;
             Signal::End
         }
     }

@@ -157,12 +157,24 @@ mod unix {
 mod windows {
     use std::io;
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     use tokio::net::windows::named_pipe::{
         ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions,
     };
+    use tokio::time::{Instant, sleep};
 
     use super::Error;
+
+    /// `ERROR_PIPE_BUSY`: the daemon is there, and every end that it offers has met a client.
+    const BUSY: i32 = 231;
+
+    /// How long a client waits for an end of its own. The daemon offers the next one as soon as it has met a client,
+    /// so only many that come at once wait, and each for a turn of the daemon.
+    const ITS_TURN: Duration = Duration::from_secs(5);
+
+    /// How often a client looks for it.
+    const LOOK: Duration = Duration::from_millis(10);
 
     /// The daemon's end: the instance that the next client will meet.
     #[derive(Debug)]
@@ -196,10 +208,16 @@ mod windows {
     /// Reaches the daemon; `None` where there is none.
     pub(crate) async fn connect(directory: &Path) -> Result<Option<NamedPipeClient>, Error> {
         let name = name(directory);
-        match ClientOptions::new().open(&name) {
-            Ok(pipe) => Ok(Some(pipe)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(why) => Err(failed(&name, why)),
+        let until = Instant::now() + ITS_TURN;
+        loop {
+            match ClientOptions::new().open(&name) {
+                Ok(pipe) => return Ok(Some(pipe)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.raw_os_error() == Some(BUSY) && Instant::now() < until => {
+                    sleep(LOOK).await;
+                }
+                Err(why) => return Err(failed(&name, why)),
+            }
         }
     }
 
@@ -212,6 +230,51 @@ mod windows {
         Error::Io {
             place: PathBuf::from(name),
             why,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::{Listener, connect};
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        #[tokio::test]
+        async fn the_pipe_is_there_as_long_as_the_daemon() {
+            let folder = tempfile::tempdir().expect("a temp directory");
+            assert!(connect(folder.path()).await.expect("none").is_none());
+            let first = Listener::bind(folder.path()).expect("bound");
+            assert!(connect(folder.path()).await.expect("there").is_some());
+            drop(first);
+            assert!(connect(folder.path()).await.expect("gone").is_none());
+            Listener::bind(folder.path()).expect("bound again");
+        }
+
+        #[tokio::test]
+        async fn many_clients_that_come_at_once_are_all_met() {
+            const CLIENTS: u8 = 50;
+            let folder = tempfile::tempdir().expect("a temp directory");
+            let mut listener = Listener::bind(folder.path()).expect("bound");
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|number| {
+                    let place = folder.path().to_owned();
+                    tokio::spawn(async move {
+                        let pipe = connect(&place).await.expect("reached");
+                        let mut pipe = pipe.expect("there");
+                        pipe.write_u8(number).await.expect("sent");
+                        assert_eq!(pipe.read_u8().await.expect("answered"), number);
+                    })
+                })
+                .collect();
+            for _ in 0..CLIENTS {
+                let mut met = listener.accept().await.expect("met");
+                tokio::spawn(async move {
+                    let number = met.read_u8().await.expect("heard");
+                    met.write_u8(number).await.expect("answered");
+                });
+            }
+            for client in clients {
+                client.await.expect("served");
+            }
         }
     }
 }
