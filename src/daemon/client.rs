@@ -112,7 +112,7 @@ impl Client {
 impl Configuration {
     /// The configuration in this file, as it reads now.
     pub fn of(file: &Path) -> io::Result<Self> {
-        let path: PathBuf = std::fs::canonicalize(file)?;
+        let path: PathBuf = dunce::canonicalize(file)?;
         let hash = Sha256::digest(std::fs::read(&path)?);
         Ok(Self {
             file: path.to_string_lossy().into_owned(),
