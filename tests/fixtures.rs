@@ -287,7 +287,8 @@ fn published_keys() -> KeyFile {
 /// `english/plain-24`.
 fn name(path: &Path) -> String {
     let name = path.strip_prefix(root()).unwrap_or(path);
-    name.with_extension("").display().to_string()
+    let name = name.with_extension("").display().to_string();
+    name.replace(std::path::MAIN_SEPARATOR, "/")
 }
 
 /// The files of each kind with this extension.

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// What a store's client met, where its library has no word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(
+    any(windows, target_vendor = "apple"),
+    allow(dead_code, reason = "only the Secret Service meets all of them")
+)]
 pub(super) enum Obstacle {
     /// No answer came in the library's own time.
     #[error("it does not answer")]

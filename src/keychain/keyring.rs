@@ -94,6 +94,10 @@ impl Threaded {
     }
 
     /// The same, where those who write can take turns.
+    #[cfg_attr(
+        any(windows, target_vendor = "apple"),
+        allow(dead_code, reason = "only the Secret Service has turns")
+    )]
     pub(super) fn in_turn(mut self, turn: Turn) -> Self {
         self.turn = Some(turn);
         self

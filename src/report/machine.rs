@@ -136,10 +136,6 @@ fn libc() -> Option<String> {
 }
 
 #[cfg(not(target_os = "linux"))]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "on Linux there may be none that is known"
-)]
 fn libc() -> Option<String> {
     None
 }

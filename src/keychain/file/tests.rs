@@ -3,11 +3,25 @@ use crate::asked::Typed;
 use crate::keychain::store::{Item, Store as _, Terms, Written};
 use crate::keychain::{Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
 const TOKEN: &str = "AbCdEfGh12345678IjKlMnOp";
+
+/// What reads a command, as each platform has it.
+const SHELL: [&str; 2] = if cfg!(windows) {
+    ["cmd", "/c"]
+} else {
+    ["sh", "-c"]
+};
+
+/// The passphrase that a shell's command prints.
+fn by_command(words: &[&str]) -> Key {
+    let [shell, takes] = SHELL;
+    let words = words.join(" ");
+    Key::Command([shell, takes, &words].map(str::to_owned).to_vec())
+}
 
 fn item(account: &str) -> Item {
     Item {
@@ -84,14 +98,14 @@ fn stamp_of(second: u8, identity: &str) -> Stamp {
 }
 
 #[cfg(unix)]
-fn mode(file: &Path) -> u32 {
+fn mode(file: &std::path::Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     let found = std::fs::metadata(file).expect("it is there");
     found.permissions().mode() & 0o777
 }
 
 #[cfg(unix)]
-fn set_mode(file: &Path, mode: u32) {
+fn set_mode(file: &std::path::Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     let wanted = std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(file, wanted).expect("ours");
@@ -201,7 +215,7 @@ async fn another_key_opens_nothing_and_changes_nothing() {
     let before = std::fs::read(bench.file()).expect("the file");
     let other = Bench::filled().await;
     let by = |key| bench.store_by(key);
-    let passphrase = Key::Command(vec!["echo".to_owned(), "wrong".to_owned()]);
+    let passphrase = by_command(&["echo", "wrong"]);
     for (key, words) in [
         (Key::Identity(other.key()), "does not open it. Name the key"),
         (passphrase, "the passphrase does not open it"),
@@ -374,18 +388,18 @@ async fn of_a_hundred_writers_none_is_lost_and_the_newest_wins() {
 #[tokio::test]
 async fn a_passphrase_is_what_a_command_prints() {
     let bench = Bench::new();
-    let by = |word: &str| bench.store_by(Key::Command(vec!["echo".to_owned(), word.to_owned()]));
+    let by = |word: &str| bench.store_by(by_command(&["echo", word]));
     put(&by("sesame"), "a@b.example", TOKEN).await;
     let token = get(&by("sesame"), "a@b.example").await.expect("read");
     assert_eq!(token.as_deref(), Some(TOKEN));
-    let failing = bench.store_by(Key::Command(vec!["false".to_owned()]));
+    let failing = bench.store_by(by_command(&["exit", "1"]));
     let error = get(&failing, "a@b.example")
         .await
         .expect_err("no passphrase");
     assert!(
         error
             .to_string()
-            .contains("the passphrase command \"false\" failed"),
+            .contains(&format!("the passphrase command \"{}\" failed", SHELL[0])),
         "{error}"
     );
 }
