@@ -31,6 +31,13 @@ impl Draft {
 }
 
 /// What is to become of the configuration.
+#[cfg_attr(
+    windows,
+    expect(
+        clippy::large_enum_variant,
+        reason = "a path takes more octets there, and there is one plan"
+    )
+)]
 pub(super) enum Plan {
     /// It stays: the account is there, and only logs in again.
     Again(Arc<Account>),

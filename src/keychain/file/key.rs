@@ -157,6 +157,10 @@ fn ensure_private(opened: &File, file: &Path) -> Result<(), Trouble> {
 
 /// Windows keeps what lies in a user's folders from other users.
 #[cfg(not(unix))]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it can fail where there are modes"
+)]
 fn ensure_private(_: &File, _: &Path) -> Result<(), Trouble> {
     Ok(())
 }
