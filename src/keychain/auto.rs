@@ -25,19 +25,14 @@ pub(super) async fn look() -> Presence {
     /// How long it may take: the library gives up after 2 s of silence.
     const ANSWER: Duration = Duration::from_secs(5);
 
-    let (done, result) = tokio::sync::oneshot::channel();
-    let started = std::thread::Builder::new()
-        .name("keychain".to_owned())
-        .spawn(move || {
-            // No secret is sent over this one.
-            let opened = SecretService::connect(EncryptionType::Plain);
-            let presence = opened.map_or_else(|error| judge(&error), |_| Presence::There);
-            // Nobody may be listening any more.
-            let _ = done.send(presence);
-        });
-    if started.is_err() {
+    let begun = super::thread::begin(|| {
+        // No secret is sent over this one.
+        let opened = SecretService::connect(EncryptionType::Plain);
+        opened.map_or_else(|error| judge(&error), |_| Presence::There)
+    });
+    let Ok(result) = begun else {
         return Presence::There;
-    }
+    };
     let looked = tokio::time::timeout(ANSWER, result).await;
     looked.ok().and_then(Result::ok).unwrap_or(Presence::There)
 }

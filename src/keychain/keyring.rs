@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use keyring_core::{CredentialStore, Entry, Error as StoreError, Result};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::error::Obstacle;
 use super::stamp::Rank;
 use super::store::{Doing, Item, Store, Terms, Written};
-use super::{CLIENT_SERVICE, Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE};
+use super::{CLIENT_SERVICE, Error, MAILBOX_SERVICE, Stamp, TOKEN_SERVICE, thread};
 
 /// How long a store may take. A healthy one takes some milliseconds.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -135,15 +134,9 @@ impl Threaded {
             why,
             advice: self.keyring.advice,
         };
-        let (done, result) = oneshot::channel();
         let (keyring, ours) = (Arc::clone(&self.keyring), item.clone());
         let begin = Instant::now();
-        std::thread::Builder::new()
-            .name("keychain".to_owned())
-            .spawn(move || {
-                // Nobody may be listening any more.
-                let _ = done.send(patiently(|| operation(&keyring, &ours)));
-            })
+        let result = thread::begin(move || patiently(|| operation(&keyring, &ours)))
             .map_err(|error| unavailable(error.to_string()))?;
         match timeout(deadline, result).await {
             Err(_) => Err(Error::Silent {

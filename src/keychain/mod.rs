@@ -29,6 +29,7 @@ mod secret_service;
 mod stamp;
 mod store;
 mod stores;
+mod thread;
 #[cfg(windows)]
 mod windows;
 
@@ -304,11 +305,16 @@ impl Keychain {
         probe(&store).await
     }
 
-    /// The same for what a mailbox is logged in to with.
-    pub async fn probe_for_passwords(&self) -> Result<(), Error> {
+    /// The same, and for the store that this mailbox's secret goes to, where that is another one.
+    pub async fn probe_for_login(&self, address: &str) -> Result<(), Error> {
         let stores = self.stores();
-        let nobody = item(PROBE_SERVICE, "");
-        probe(&stores.keeper(&nobody).await?).await
+        let tokens = stores.for_tokens().await.store;
+        probe(&tokens).await?;
+        let keeper = stores.keeper(&item(MAILBOX_SERVICE, address)).await?;
+        if keeper.name() == tokens.name() {
+            return Ok(());
+        }
+        probe(&keeper).await
     }
 
     /// The same as [`Self::probe`], and that the next token of this username could go there: see [`Self::store_for`].

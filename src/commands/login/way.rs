@@ -116,10 +116,7 @@ impl Way {
         match self {
             Self::Configured => Ok(None),
             Self::Password | Self::Client(_) => {
-                house.keychain.probe().await?;
-                if house.keychain.name_for_passwords() != house.keychain.name() {
-                    house.keychain.probe_for_passwords().await?;
-                }
+                house.keychain.probe_for_login(address).await?;
                 Ok(house.keychain.replaced(MAILBOX_SERVICE, address).await?)
             }
         }

@@ -23,12 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::Error;
 use super::stamp::Rank;
 use super::store::{self, Doing, Item, Terms, Written};
+use super::{Error, thread};
 use crate::asked::{self, NotTyped};
 use crate::private;
 use content::{Content, MOST_ENCRYPTED};
@@ -139,19 +138,13 @@ impl Store {
         })
     }
 
-    /// On a thread of its own: a disk may hang, and a passphrase is work. Nobody joins it at the end.
+    /// On a thread of its own: a disk may hang, and a passphrase is work.
     async fn on_thread<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&Settings) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Trouble> {
-        let (done, result) = oneshot::channel();
         let settings = Arc::clone(&self.settings);
-        std::thread::Builder::new()
-            .name("keychain".to_owned())
-            .spawn(move || {
-                // Nobody may be listening any more.
-                let _ = done.send(operation(&settings));
-            })
+        let result = thread::begin(move || operation(&settings))
             .map_err(|error| Trouble::system("read", &self.settings.path, &error))?;
         match result.await {
             Ok(result) => result,
