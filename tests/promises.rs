@@ -183,6 +183,14 @@ fn a_configuration_with_every_key_is_taken_as_it_is() {
     }
 }
 
+/// What a command line answers with `--json`, which ends with this code.
+#[track_caller]
+fn in_json(program: &Program, line: &str, code: i32) -> Output {
+    program
+        .run(["--json"].into_iter().chain(line.split_whitespace()))
+        .expect_code(code)
+}
+
 /// The members of the last object with this `event` (or `verdict`), in the order of the alphabet.
 #[track_caller]
 fn members(output: &Output, of: &str) -> String {
@@ -213,11 +221,7 @@ const STORED: &str = "account cursor date event folder message_id others reason 
 fn what_the_commands_that_wait_print_has_these_members() {
     let stage = Stage::new();
     let program = stage.program();
-    let run = |line: &str, code: i32| {
-        program
-            .run(["--json"].into_iter().chain(line.split_whitespace()))
-            .expect_code(code)
-    };
+    let run = |line: &str, code| in_json(&program, line, code);
 
     assert_eq!(members(&run("arm", 0), "armed"), "cursor event schema");
     assert_eq!(
@@ -258,11 +262,7 @@ fn what_the_commands_that_wait_print_has_these_members() {
 fn what_the_commands_about_tokens_print_has_these_members() {
     let stage = Stage::new();
     let program = stage.program();
-    let run = |line: &str, code: i32| {
-        program
-            .run(["--json"].into_iter().chain(line.split_whitespace()))
-            .expect_code(code)
-    };
+    let run = |line: &str, code| in_json(&program, line, code);
     stage.deliver_token(USERNAME);
     let forged = stage.token_mail("forged@acme.example", &random_token());
     stage.dovecot.deliver(stage.user, &forged.unsigned());
@@ -319,11 +319,7 @@ fn what_the_commands_about_tokens_print_has_these_members() {
 fn what_the_commands_about_accounts_print_has_these_members() {
     let stage = Stage::new();
     let program = stage.program();
-    let run = |line: &str, code: i32| {
-        program
-            .run(["--json"].into_iter().chain(line.split_whitespace()))
-            .expect_code(code)
-    };
+    let run = |line: &str, code| in_json(&program, line, code);
     let unit = run("daemon --print-unit systemd", 0);
     assert_eq!(members(&unit, "unit"), "event schema unit");
     run("status", 4);
