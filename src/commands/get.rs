@@ -31,8 +31,7 @@ pub(super) async fn stored(
         .as_ref()
         .map_or_else(|| username.to_owned(), |known| known.username.clone());
     let lies_in = known.as_ref().and_then(Record::lies_in);
-    let store = house.keychain.holder(lies_in).await?;
-    let token = store.get(&name).await?;
+    let token = house.keychain.token(&name, lies_in).await?;
     let token = token.ok_or_else(|| pairing::Error::NotStored(username.to_owned()))?;
     warn_of_newer(house, &name);
     Ok((name, token))

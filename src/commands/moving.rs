@@ -161,9 +161,8 @@ async fn carry(
 }
 
 async fn read(house: &House, record: &Record) -> Result<SecretString, Failure> {
-    let store = house.keychain.holder(record.lies_in()).await?;
-    let token = store.get(&record.username).await?;
-    token.ok_or_else(|| {
+    let token = house.keychain.token(&record.username, record.lies_in());
+    token.await?.ok_or_else(|| {
         Failure::new(
             Exit::NotStored,
             format!(

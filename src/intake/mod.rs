@@ -199,10 +199,7 @@ impl Intake {
         let Some(mail) = mail::believe(raw, Timestamp::now()) else {
             return fate;
         };
-        let stored = async {
-            let store = self.keychain.holder(record.lies_in()).await?;
-            store.get(&record.username).await
-        };
+        let stored = self.keychain.token(&record.username, record.lies_in());
         match stored.await {
             Ok(Some(stored)) if stored.expose_secret() == mail.token.expose() => {
                 Fate::Already(Box::new(mail))
@@ -395,10 +392,7 @@ impl Intake {
     /// Whether a token that was stored is no longer where it was: the user may have deleted it. The mail is there, so it
     /// can be put back.
     async fn is_lost(&self, known: &Record) -> Result<bool, keychain::Error> {
-        let read = async {
-            let store = self.keychain.holder(known.lies_in()).await?;
-            store.get(&known.username).await
-        };
+        let read = self.keychain.token(&known.username, known.lies_in());
         match read.await {
             Ok(token) => Ok(token.is_none()),
             // The user names another store now: there it can be put, whatever became of the one before.

@@ -201,6 +201,15 @@ impl Keychain {
         })
     }
 
+    /// Reads a token from where it lies, see [`Self::holder`]; `None` where there is none.
+    pub async fn token(
+        &self,
+        username: &str,
+        lies_in: Option<&str>,
+    ) -> Result<Option<SecretString>, Error> {
+        self.holder(lies_in).await?.get(username).await
+    }
+
     /// The store of this name, wherever tokens go; `None` where the configuration does not describe it.
     #[must_use]
     pub fn named(&self, named: Named) -> Option<TokenStore> {

@@ -164,13 +164,10 @@ impl Pairing {
     pub async fn stored(&self, username: &str) -> Result<SecretString, Error> {
         // A ledger that cannot be read must not keep a token from the one who asks for it.
         let known = self.ledger().find(username).ok().flatten();
-        let store = self
-            .keychain()
-            .holder(known.as_ref().and_then(Record::lies_in))
-            .await?;
+        let lies_in = known.as_ref().and_then(Record::lies_in);
         // Keychains compare usernames with case, Salesforce does not.
         let spelled = known.as_ref().map_or(username, |known| &known.username);
-        let token = store.get(spelled).await?;
+        let token = self.keychain().token(spelled, lies_in).await?;
         token.ok_or_else(|| Error::NotStored(username.to_owned()))
     }
 

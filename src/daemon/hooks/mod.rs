@@ -282,11 +282,7 @@ impl Runner {
             return Ok(None);
         }
         let username = &record.username;
-        let read = async {
-            let store = self.keychain.holder(record.lies_in()).await?;
-            store.get(username).await
-        };
-        let why = match read.await {
+        let why = match self.keychain.token(username, record.lies_in()).await {
             Ok(Some(token)) => return Ok(Some(token)),
             Ok(None) => "it is no longer in the keychain".to_owned(),
             Err(error) => error.to_string(),
