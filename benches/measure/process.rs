@@ -1,0 +1,68 @@
+//! What a running process has used, as Linux counts it.
+
+use std::fs;
+use std::time::Duration;
+
+/// What a process and nothing of its children has used since it was started.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Processor time, its own and the kernel's for it. Counted in hundredths of a second.
+    pub processor: Duration,
+    /// Resident memory of its own (`RssAnon`), in octets: without the program's pages, which are read in as needed.
+    pub anonymous: u64,
+    /// All resident memory at its peak (`VmHWM`), in octets.
+    pub peak: u64,
+    /// How many times one of its threads waited and was woken.
+    pub wake_ups: u64,
+    pub descriptors: usize,
+    pub threads: usize,
+}
+
+/// Linux counts processor time in these for every program, whatever the kernel's own clock does (`USER_HZ`).
+const TICKS_A_SECOND: u64 = 100;
+
+impl Usage {
+    /// Of a process that runs.
+    pub fn of(pid: u32) -> Self {
+        let folder = format!("/proc/{pid}");
+        let read = |name: &str| {
+            fs::read_to_string(format!("{folder}/{name}"))
+                .unwrap_or_else(|error| panic!("{folder}/{name}: {error}"))
+        };
+        let status = read("status");
+        let kib = |name: &str| 1024 * field(&status, name).unwrap_or(0);
+        let stat = read("stat");
+        // The name in parentheses may hold anything; utime and stime are the 14th and 15th fields (proc(5)).
+        let after_name = stat.rsplit_once(')').expect("proc(5)").1;
+        let ticks: u64 = after_name
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|number| number.parse::<u64>().expect("proc(5)"))
+            .sum();
+        let tasks: Vec<_> = fs::read_dir(format!("{folder}/task"))
+            .expect("it runs")
+            .flatten()
+            .collect();
+        let wake_ups = tasks
+            .iter()
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .filter_map(|status| field(&status, "voluntary_ctxt_switches:"))
+            .sum();
+        Self {
+            processor: Duration::from_millis(ticks * 1000 / TICKS_A_SECOND),
+            anonymous: kib("RssAnon:"),
+            peak: kib("VmHWM:"),
+            wake_ups,
+            descriptors: fs::read_dir(format!("{folder}/fd"))
+                .expect("it runs")
+                .count(),
+            threads: tasks.len(),
+        }
+    }
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
