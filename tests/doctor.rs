@@ -48,7 +48,7 @@ fn where_everything_is_sound_each_link_says_what_was_measured() {
         ("clock", "the last mail arrived 0 min ago by ours"),
         (
             "keychain",
-            "Secret Service wrote, gave back and deleted an item in ",
+            "Secret Service (gnome-keyring-daemon) wrote, gave back and deleted an item in ",
         ),
         ("keys", "DNS says of _dmarc.salesforce.com: “p=reject” ("),
         ("state-directory", "state/fetch-token has mode 700"),

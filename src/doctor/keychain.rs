@@ -5,11 +5,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::check::{Check, Link, Trouble, counted, took};
+use crate::escape::escaped;
 use crate::keychain::Keychain;
 use crate::ledger::Ledger;
 
 /// How long a person may take to unlock it.
 const PERSON: Duration = Duration::from_secs(45);
+
+/// The most of a program's name that is shown, in characters: file names that people give are shorter.
+const PROGRAM: usize = 64;
 
 /// Tries the store that is configured; where the configuration does not tell, none.
 pub(super) async fn round_trip(keychain: &Keychain, ledger: &Ledger, is_known: bool) -> Check {
@@ -19,13 +23,22 @@ pub(super) async fn round_trip(keychain: &Keychain, ledger: &Ledger, is_known: b
     let begin = Instant::now();
     match timeout(PERSON, keychain.probe()).await {
         Ok(Ok(())) => {
-            let (name, time) = (keychain.name(), took(begin.elapsed()));
+            let time = took(begin.elapsed());
+            let program = keychain.program().await;
+            let name = match &program {
+                Some(program) => format!("{} ({})", keychain.name(), escaped(program, PROGRAM)),
+                None => keychain.name(),
+            };
             let measured = if keychain.is_probed_by_writing() {
                 format!("{name} wrote, gave back and deleted an item in {time}")
             } else {
                 format!("{name} was read in {time}, not written to: it has no command that deletes")
             };
             let check = Check::sound(Link::Keychain, measured).with("store", keychain.name());
+            let check = match program {
+                Some(program) => check.with("program", program),
+                None => check,
+            };
             with_elsewhere(check, keychain, ledger)
         }
         Ok(Err(error)) => Check::broken(Link::Keychain, Trouble::Keychain, &error.to_string())

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use keyring_core::{CredentialStore, Entry, Error as StoreError, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
@@ -52,6 +53,9 @@ type Open = dyn Fn() -> Result<Arc<CredentialStore>> + Send + Sync;
 /// Waits at most so long until nobody else writes; it is our turn until the result is dropped.
 type Turn = fn(Duration) -> Result<Box<dyn Any>>;
 
+/// Asks which program answers.
+type Program = fn() -> Option<String>;
+
 /// A store, and what is peculiar to it.
 pub(super) struct Keyring {
     /// Its name for people.
@@ -80,6 +84,7 @@ pub(super) struct Threaded {
     keyring: Arc<Keyring>,
     deadline: Duration,
     turn: Option<Turn>,
+    program: Option<Program>,
 }
 
 impl Threaded {
@@ -89,6 +94,7 @@ impl Threaded {
             keyring: Arc::new(keyring),
             deadline,
             turn: None,
+            program: None,
         }
     }
 
@@ -99,6 +105,16 @@ impl Threaded {
     )]
     pub(super) fn in_turn(mut self, turn: Turn) -> Self {
         self.turn = Some(turn);
+        self
+    }
+
+    /// The same, where several programs answer to one name.
+    #[cfg_attr(
+        any(windows, target_vendor = "apple"),
+        allow(dead_code, reason = "only the Secret Service is a name")
+    )]
+    pub(super) fn answered_by(mut self, program: Program) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -119,6 +135,7 @@ impl Threaded {
             keyring: Arc::new(keyring),
             deadline: Duration::from_secs(1),
             turn: None,
+            program: None,
         }
     }
 
@@ -158,6 +175,13 @@ impl Threaded {
 impl Store for Threaded {
     fn name(&self) -> &str {
         self.keyring.name
+    }
+
+    fn program(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let asked = thread::begin(self.program?).ok()?;
+            timeout(self.deadline, asked).await.ok()?.ok()?
+        })
     }
 
     fn read<'a>(&'a self, item: &'a Item) -> Doing<'a, Option<SecretString>> {

@@ -307,6 +307,11 @@ impl Keychain {
         tokens.is_none_or(|store| store.0.is_probed_by_writing())
     }
 
+    /// The program behind the store that tokens go to, where that store is only a name that several answer to.
+    pub async fn program(&self) -> Option<String> {
+        self.stores().for_tokens().await.store.program().await
+    }
+
     /// Shows that tokens can be stored before something is done that needs it: writes, reads back and deletes an item
     /// of its own.
     pub async fn probe(&self) -> Result<(), Error> {

@@ -39,6 +39,9 @@ const PATH: &str = "Path";
 /// The error for arguments that are refused.
 const INVALID: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 
+/// How long the bus itself may take, which only looks into its own tables.
+const BUS: Duration = Duration::from_secs(2);
+
 /// Who has this name on the bus is the one that writes. The bus takes it from a process that ends.
 const WRITER: &str = "fetch_token.Writer";
 
@@ -59,7 +62,23 @@ pub(super) fn store() -> Threaded {
         has_attributes: true,
         open: Box::new(move || Ok(Arc::new(Store::connect(prompt)?))),
     };
-    Threaded::new(keyring).in_turn(turn)
+    Threaded::new(keyring).in_turn(turn).answered_by(program)
+}
+
+/// The program that answers to the name on the bus, by the name that it was started as: `gnome-keyring-daemon`,
+/// `keepassxc`, `kwalletd5`.
+fn program() -> Option<String> {
+    let connection = Connection::new_session().ok()?;
+    let bus = connection.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", BUS);
+    let asked = ("org.freedesktop.secrets",);
+    let (pid,): (u32,) = bus
+        .method_call("org.freedesktop.DBus", "GetConnectionUnixProcessID", asked)
+        .ok()?;
+    // GNOME Keyring's `exe` cannot be read, as it locks its memory, and `comm` is cut off after 15 letters.
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let first = words.split(|octet| *octet == 0).next()?;
+    let name = first.rsplit(|octet| *octet == b'/').next()?;
+    Some(String::from_utf8_lossy(name).into_owned()).filter(|name| !name.is_empty())
 }
 
 /// Waits until it is our turn to write, first come, first served; over when the result is dropped. There is no
@@ -384,9 +403,46 @@ fn in_store_words(error: ServiceError) -> StoreError {
             | "org.freedesktop.DBus.Error.UnknownMethod",
         ) => StoreError::PlatformFailure(Box::new(Obstacle::Changed)),
         // KWallet's word for NoSession; it loses one where many come at once.
-        (_, INVALID) if words.starts_with("Can't find session") => {
+        _ if words.starts_with("Can't find session") => {
             StoreError::PlatformFailure(Box::new(Obstacle::Changed))
         }
+        // KWallet leaves out zeros that a shared secret begins with, as one in 256 does, and has another key then. The
+        // next session has a new one.
+        (ServiceError::Crypto(_), _) => StoreError::PlatformFailure(Box::new(Obstacle::Changed)),
         _ => StoreError::PlatformFailure(Box::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dbus_secret_service::Error as ServiceError;
+    use keyring_core::Error as StoreError;
+
+    use super::super::error::Obstacle;
+    use super::in_store_words;
+
+    #[test]
+    fn a_key_that_the_service_does_not_share_is_agreed_on_again() {
+        let error = in_store_words(ServiceError::Crypto("Unpad Error".into()));
+        let StoreError::PlatformFailure(why) = error else {
+            panic!("{error}")
+        };
+        let obstacle: &Obstacle = why.downcast_ref().expect("an obstacle");
+        assert!(obstacle.is_passing());
+    }
+
+    #[test]
+    fn a_session_that_kwallet_lost_is_begun_again() {
+        for name in ["InvalidArgs", "InvalidObjectPath"] {
+            let name = format!("org.freedesktop.DBus.Error.{name}");
+            let lost = dbus::Error::new_custom(&name, "Can't find session /session/8");
+            let StoreError::PlatformFailure(why) = in_store_words(lost.into()) else {
+                panic!("{name}")
+            };
+            assert!(
+                why.downcast_ref()
+                    .is_some_and(|it: &Obstacle| it.is_passing())
+            );
+        }
     }
 }

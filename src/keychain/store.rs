@@ -57,6 +57,11 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Its name for people, who read "the keychain (NAME)" and "stored in the NAME".
     fn name(&self) -> &str;
 
+    /// The program behind it, where the store is only a name that several programs answer to.
+    fn program(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// The secret; `None` where there is none.
     fn read<'a>(&'a self, item: &'a Item) -> Doing<'a, Option<SecretString>>;
 
