@@ -4,10 +4,12 @@ use super::display::Display;
 use super::home::Home;
 use super::keychains::Provider;
 use super::process::{self, eventually, output_of, require, signal, spawn_kept};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -308,7 +310,12 @@ impl SecretService {
 
     /// What `secret-tool lookup` finds.
     pub fn lookup(&self, service: &str, username: &str) -> Option<String> {
-        let output = self.ask(&["lookup", "service", service, "username", username]);
+        let ask = || self.ask(&["lookup", "service", service, "username", username]);
+        let mut output = ask();
+        if self.provider == Provider::KWallet && !output.status.success() {
+            // Once in 256 libsecret has another key than KWallet, and reads nothing.
+            output = ask();
+        }
         output
             .status
             .success()
@@ -446,8 +453,27 @@ impl SecretService {
     }
 }
 
+thread_local! {
+    /// Of those that were dropped on this thread, how the last one that crashed did.
+    static CRASH: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Signals by which a program dies of itself: SIGTRAP (GLib's fatal errors), SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
+const OF_ITSELF: [i32; 5] = [5, 6, 7, 8, 11];
+
+/// How a provider that was dropped on this thread had crashed by itself, if one had.
+pub(super) fn take_crash() -> Option<String> {
+    CRASH.take()
+}
+
 impl Drop for SecretService {
     fn drop(&mut self) {
+        let ended = self.keyring.as_mut().and_then(|it| it.try_wait().ok()?);
+        if let Some(signal) = ended.and_then(|status| status.signal())
+            && OF_ITSELF.contains(&signal)
+        {
+            CRASH.set(Some(format!("crashed by itself (signal {signal})")));
+        }
         self.stop_keyring();
         process::end(&mut self.bus, STOP);
     }
