@@ -7,6 +7,7 @@ mod hook;
 mod instance;
 mod keychain;
 pub mod keys;
+mod shared;
 
 pub use choice::NoAccount;
 pub use discovery::Discovery;
@@ -24,7 +25,8 @@ use toml::Spanned;
 use crate::account::{Account, Instances, Login, Password, Typed, oauth2};
 use crate::imap::{Endpoint, Tls};
 use crate::keychain::Settings as Stores;
-use crate::mail::{self, Policy, Recipients, UsernameGlobs};
+use crate::mail::{self, Policy, Recipients};
+use shared::Shared;
 
 /// What the user configured.
 #[derive(Debug)]
@@ -275,6 +277,7 @@ impl Config {
         let parsed: File = from_toml(text, file)?;
         let keys = parsed.sender.keys(file).map_err(&wrong)?;
         let mut accounts: Vec<Arc<Account>> = Vec::new();
+        let mut shared = Shared::default();
         for entry in parsed.account {
             let address = &entry.get_ref().address;
             let is_same =
@@ -283,7 +286,8 @@ impl Config {
                 let what = "an account above has this address. Make one of the two";
                 return Err(wrong((address.span(), what.to_owned())));
             }
-            let account = account(entry.into_inner(), &parsed.sender, file).map_err(&wrong)?;
+            let account =
+                account(entry.into_inner(), &parsed.sender, file, &mut shared).map_err(&wrong)?;
             accounts.push(Arc::new(account));
         }
         let hooks = parsed.hook.into_iter().map(hook::Entry::check);
@@ -323,7 +327,12 @@ fn user(named: Option<&Spanned<String>>, address: &str) -> Result<String, (Range
 }
 
 /// Checks what the types cannot say.
-fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range<usize>, String)> {
+fn account(
+    entry: Entry,
+    sender: &Sender,
+    file: &Path,
+    shared: &mut Shared,
+) -> Result<Account, (Range<usize>, String)> {
     let address = entry.address.get_ref();
     if !address.contains('@') {
         return Err((
@@ -340,7 +349,7 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
         Some(path) => {
             // Relative to the file that names it, wherever the command is run.
             let full = beside(file, path.get_ref());
-            Endpoint::authorities_from(&full).map_err(|error| {
+            shared.authorities(&full).map_err(|error| {
                 (
                     path.span(),
                     format!(
@@ -351,7 +360,8 @@ fn account(entry: Entry, sender: &Sender, file: &Path) -> Result<Account, (Range
             })?
         }
     };
-    let usernames = UsernameGlobs::of(entry.usernames.get_ref())
+    let usernames = shared
+        .usernames(entry.usernames.get_ref())
         .map_err(|error| (entry.usernames.span(), error.to_string()))?;
     if entry.usernames.get_ref().is_empty() {
         return Err((

@@ -86,7 +86,7 @@ pub struct Charge {
 /// An account that is attended.
 #[derive(Debug)]
 pub struct Attendant {
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<Box<Told>>,
     orders: mpsc::UnboundedSender<Order>,
     condition: watch::Receiver<Condition>,
     hurry: Arc<Notify>,
@@ -98,7 +98,8 @@ impl Attendant {
     /// Begins to attend an account.
     #[must_use]
     pub fn start(charge: Charge) -> Self {
-        // News waits for the one who listens; a handful is enough to let the intake go on meanwhile.
+        // News waits for the one who listens; a handful is enough to let the intake go on meanwhile. Boxed, for a channel
+        // has room for 32 of its items from the beginning.
         let (tell, told) = mpsc::channel(16);
         let watcher = Watcher::start(
             Arc::clone(&charge.account),
@@ -134,7 +135,7 @@ impl Attendant {
 
     /// The next thing told; `None` when the attendance broke off. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Told> {
-        self.told.recv().await
+        self.told.recv().await.map(|told| *told)
     }
 
     /// How the watch is doing.
@@ -181,7 +182,7 @@ struct Stopped;
 struct Attending {
     account: Arc<Account>,
     intake: Arc<Intake>,
-    tell: mpsc::Sender<Told>,
+    tell: mpsc::Sender<Box<Told>>,
     orders: mpsc::UnboundedSender<Order>,
     hurry: Arc<Notify>,
     sought: watch::Receiver<Sought>,
@@ -192,13 +193,16 @@ struct Attending {
 }
 
 impl Attending {
-    async fn run(mut self, mut watcher: Watcher) {
-        let tell = self.tell.clone();
-        tokio::select! {
-            Stopped = self.attend(&mut watcher) => {}
-            () = tell.closed() => {}
+    /// Not an `async fn`, whose future would have room for its arguments twice.
+    fn run(mut self, mut watcher: Watcher) -> impl Future<Output = ()> + Send {
+        async move {
+            let tell = self.tell.clone();
+            tokio::select! {
+                Stopped = self.attend(&mut watcher) => {}
+                () = tell.closed() => {}
+            }
+            Box::pin(watcher.stop()).await;
         }
-        watcher.stop().await;
     }
 
     async fn attend(&mut self, watcher: &mut Watcher) -> Stopped {
@@ -206,13 +210,13 @@ impl Attending {
             let next_at = self.waiting.next_at();
             let next_code_at = self.codes.next_at();
             let done = tokio::select! {
-                event = watcher.next() => self.hear(event).await,
+                // Memory for what is done with it only while it is done.
+                event = watcher.next() => Box::pin(self.hear(event)).await,
                 () = sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
-                    self.try_again().await
+                    Box::pin(self.try_again()).await
                 }
                 () = sleep_until(next_code_at.unwrap_or_else(Instant::now)), if next_code_at.is_some() => {
-                    let told = self.codes.try_again(&self.intake, &self.account.policy).await;
-                    self.say_all(told).await
+                    Box::pin(self.try_codes_again()).await
                 }
                 () = self.hurry.notified() => {
                     self.waiting.hurry();
@@ -318,6 +322,12 @@ impl Attending {
         self.move_on().await
     }
 
+    async fn try_codes_again(&mut self) -> Result<(), Stopped> {
+        let policy = &self.account.policy;
+        let told = self.codes.try_again(&self.intake, policy).await;
+        self.say_all(told).await
+    }
+
     async fn tell_of(&self, outcome: &Outcome, whence: Whence) -> Result<(), Stopped> {
         let receipt = Box::new(Receipt::of(outcome));
         self.say(Told::News(News::Receipt(receipt), whence)).await
@@ -335,6 +345,6 @@ impl Attending {
     }
 
     async fn say(&self, told: Told) -> Result<(), Stopped> {
-        self.tell.send(told).await.map_err(|_| Stopped)
+        self.tell.send(Box::new(told)).await.map_err(|_| Stopped)
     }
 }

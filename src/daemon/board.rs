@@ -1,9 +1,13 @@
 //! How each account stands, in one place, for the service manager.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
+
+/// Accounts in trouble that are named: a service manager shows one line, and takes no datagram of thousands of names.
+const NAMED: usize = 10;
 
 /// How an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +64,15 @@ impl Board {
         let troubled = standings
             .iter()
             .filter(|(_, one)| **one == Standing::Troubled);
-        let troubled: Vec<_> = troubled.map(|(address, _)| address.as_str()).collect();
-        if !troubled.is_empty() {
+        let mut troubled = troubled.map(|(address, _)| address.as_str());
+        let named: Vec<_> = troubled.by_ref().take(NAMED).collect();
+        if !named.is_empty() {
             sentence.push_str("; trouble with ");
-            sentence.push_str(&troubled.join(", "));
+            sentence.push_str(&named.join(", "));
+        }
+        match troubled.count() {
+            0 => {}
+            more => write!(sentence, " and {more} more").expect("text"),
         }
         sentence
     }
@@ -77,7 +86,7 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    use super::{Board, Standing};
+    use super::{Board, NAMED, Standing};
 
     #[test]
     fn the_service_manager_hears_who_is_in_trouble() {
@@ -91,6 +100,18 @@ mod tests {
             board.sentence(),
             "watching 1 of 2 accounts; trouble with c@d.example"
         );
+        for number in 0..NAMED + 2 {
+            board.set(&format!("{number:02}@x.example"), Standing::Troubled);
+        }
+        let sentence = board.sentence();
+        assert!(
+            sentence.starts_with("watching 1 of 14 accounts; trouble with 00@x"),
+            "{sentence}"
+        );
+        assert!(sentence.ends_with("09@x.example and 3 more"), "{sentence}");
+        for number in 0..NAMED + 2 {
+            board.remove(&format!("{number:02}@x.example"));
+        }
         board.remove("c@d.example");
         assert_eq!(board.sentence(), "watching 1 of 1 accounts");
     }

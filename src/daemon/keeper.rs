@@ -21,7 +21,7 @@ use crate::imap::condition::{Action, Next, State, Trouble};
 use crate::imap::{Class, Condition, Cursor, Order, Temper};
 use crate::intake::{Intake, Step};
 use crate::keychain::Keychain;
-use crate::ledger::{Cursors, Ledger};
+use crate::ledger::{Cursors, Kept, Ledger};
 use crate::news::{News, Whence};
 
 /// How far back the first look of all goes.
@@ -52,17 +52,8 @@ pub(super) enum Ask {
     /// Log in at once where a login was refused, prove senders with these keys, and run these hooks: the
     /// configuration was read again.
     Reloaded(Arc<KeySource>, Arc<[Hook]>),
-    /// To let somebody share the watch.
-    Join {
-        /// The number of the look back that is made for it, and its name.
-        look: u64,
-        /// Where it begins.
-        begin: Begin,
-        /// What it hears of.
-        wanted: Wanted,
-        /// Where it hears.
-        answers: mpsc::Sender<Answer>,
-    },
+    /// To let somebody share the watch. Boxed, for each keeper has room for 32 questions from the beginning.
+    Join(Box<Join>),
     /// One who shared the watch is gone.
     Leave(u64),
     /// To search without waiting for the server, and to tell the one with this number when that is done.
@@ -73,6 +64,19 @@ pub(super) enum Ask {
     Health(oneshot::Sender<Health>),
     /// Come to an end.
     Stop,
+}
+
+/// Who wants to share the watch.
+#[derive(Debug)]
+pub(super) struct Join {
+    /// The number of the look back that is made for it, and its name.
+    pub(super) look: u64,
+    /// Where it begins.
+    pub(super) begin: Begin,
+    /// What it hears of.
+    pub(super) wanted: Wanted,
+    /// Where it hears.
+    pub(super) answers: mpsc::Sender<Answer>,
 }
 
 /// How an account is doing.
@@ -110,6 +114,8 @@ pub(super) struct Keeper {
     breaks: Breaks,
     first_look: Timestamp,
     save_at: Option<Instant>,
+    /// A cursor could not be written.
+    is_unsaved: bool,
 }
 
 /// Pauses between attendances that break off.
@@ -144,11 +150,17 @@ impl Keeper {
             breaks: breaks(),
             first_look: now.checked_sub(FIRST_LOOK).unwrap_or(now),
             save_at: None,
+            is_unsaved: false,
         }
     }
 
     /// Until it is told to stop.
-    pub(super) async fn run(mut self) {
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        // Not an `async fn`, whose future would have room for its keeper twice.
+        async move { self.keep().await }
+    }
+
+    async fn keep(&mut self) {
         loop {
             let save_at = self.save_at;
             tokio::select! {
@@ -158,7 +170,8 @@ impl Keeper {
                 },
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Stop) | None => break,
-                    Some(ask) => self.answer(ask).await,
+                    // Rare, and larger than what waits here: as elsewhere, memory for it only while it goes on.
+                    Some(ask) => Box::pin(self.answer(ask)).await,
                 },
                 () = sleep_until(self.begin_at), if self.attendant.is_none() => self.begin(),
                 () = sleep_until(save_at.unwrap_or_else(Instant::now)), if save_at.is_some() => {
@@ -172,7 +185,7 @@ impl Keeper {
                 attendant.stop().await;
             }
         };
-        tokio::join!(goodbye, self.hooks.stop());
+        Box::pin(async { tokio::join!(goodbye, self.hooks.stop()) }).await;
         self.saved(self.house.cursors.save());
     }
 
@@ -320,15 +333,20 @@ impl Keeper {
     }
 
     fn moved(&mut self, cursor: Cursor) {
-        self.saved(self.house.cursors.keep(cursor));
+        match self.house.cursors.keep(cursor) {
+            Ok(Kept::Unwritten(pause)) => {
+                self.save_at.get_or_insert_with(|| Instant::now() + pause);
+            }
+            kept => self.saved(kept.map(|_| ())),
+        }
     }
 
     /// What could not be saved is saved later; a daemon that starts before that finds some mails again, no more.
     fn saved(&mut self, saved: Result<(), crate::ledger::Error>) {
         match saved {
-            Ok(()) => self.save_at = None,
+            Ok(()) => (self.save_at, self.is_unsaved) = (None, false),
             Err(error) => {
-                if self.save_at.is_none() {
+                if !std::mem::replace(&mut self.is_unsaved, true) {
                     tracing::warn!(account = self.account.address, %error, "how far it got is not saved yet");
                 }
                 self.save_at = Some(Instant::now() + SAVE);
@@ -347,12 +365,13 @@ impl Keeper {
                 }
                 self.order(Order::LogIn);
             }
-            Ask::Join {
-                look,
-                begin,
-                wanted,
-                answers,
-            } => {
+            Ask::Join(join) => {
+                let Join {
+                    look,
+                    begin,
+                    wanted,
+                    answers,
+                } = *join;
                 let before = self.clients.count();
                 let state = self.condition().state;
                 if state == State::LoginRefused {

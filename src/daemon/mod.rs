@@ -8,6 +8,8 @@
 mod board;
 pub mod client;
 mod clients;
+#[cfg(unix)]
+mod descriptors;
 pub mod hooks;
 mod journal;
 mod keeper;

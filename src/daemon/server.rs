@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::keeper::{Ask, Health};
+use super::keeper::{Ask, Health, Join};
 use super::lines::{Incoming, Outgoing};
 use super::protocol::{
     Account, Answer, Begin, Configuration, Greeting, Opening, Prompt, Request, Settled, Stored,
@@ -145,13 +145,13 @@ async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     (look, begin, wanted): (u64, Begin, Wanted),
 ) -> io::Result<()> {
     let (answers, mut heard) = mpsc::channel(BEHIND);
-    let join = Ask::Join {
+    let join = Box::new(Join {
         look,
         begin,
         wanted,
         answers,
-    };
-    let _ = keeper.send(join).await;
+    });
+    let _ = keeper.send(Ask::Join(join)).await;
     loop {
         tokio::select! {
             answer = heard.recv() => match answer {

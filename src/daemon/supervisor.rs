@@ -143,9 +143,11 @@ impl Supervisor {
             accounts = accounts.len(),
             "started"
         );
+        make_room_for(accounts.len());
         for account in accounts {
             supervisor.keep(account);
         }
+        supervisor.publish();
         Ok(supervisor)
     }
 
@@ -165,7 +167,6 @@ impl Supervisor {
             task,
         };
         self.kept.insert(key(&kept.account), kept);
-        self.publish();
     }
 
     /// Lets clients know who attends what.
@@ -221,6 +222,7 @@ impl Supervisor {
                 "begins again"
             );
             self.keep(account);
+            self.publish();
         }
     }
 
@@ -275,6 +277,7 @@ impl Supervisor {
             let (keys, hooks) = (Arc::clone(&self.keys), Arc::clone(&self.hooks));
             let _ = kept.asks.try_send(Ask::Reloaded(keys, hooks));
         }
+        make_room_for(accounts.len());
         let mut started = 0;
         for account in accounts {
             if !self.kept.contains_key(&key(account)) {
@@ -282,6 +285,7 @@ impl Supervisor {
                 started += 1;
             }
         }
+        self.publish();
         tracing::info!(
             unchanged = accounts.len() - started,
             ended,
@@ -314,6 +318,15 @@ async fn end(kept: impl Iterator<Item = Kept>) {
             task.abort();
         }
     }
+}
+
+/// Lets the process have as many connections as there are accounts. Elsewhere sockets are not counted among a process's
+/// open files.
+fn make_room_for(accounts: usize) {
+    #[cfg(unix)]
+    super::descriptors::make_room_for(accounts);
+    #[cfg(not(unix))]
+    let _ = accounts;
 }
 
 fn key(account: &Account) -> String {

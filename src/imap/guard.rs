@@ -140,7 +140,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             if this.cleared > 0 {
                 continue;
             }
-            this.inbox.reserve(CHUNK);
+            if this.inbox.is_empty() {
+                // A connection that waits keeps no buffer.
+                this.inbox = BytesMut::new();
+            }
             let mut chunk = [0; CHUNK];
             let mut read = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;

@@ -19,6 +19,7 @@ pub mod test_mail;
 mod tls;
 #[cfg(test)]
 mod transcripts;
+mod turn;
 pub mod watch;
 
 pub use bearer::Mechanism;

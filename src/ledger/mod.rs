@@ -7,7 +7,7 @@ mod cursors;
 mod hooked;
 mod unsettled;
 
-pub use cursors::Cursors;
+pub use cursors::{Cursors, Kept};
 pub use unsettled::{Entry, List};
 
 use std::collections::BTreeMap;

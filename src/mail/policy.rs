@@ -1,5 +1,7 @@
 //! What the user allows.
 
+use std::sync::Arc;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// The From addresses that Salesforce is known to send tokens from.
@@ -74,8 +76,8 @@ impl Recipients {
         match self {
             Self::Any => true,
             Self::Of(AddressGlobs(globs)) => {
-                globs.set.is_match(address)
-                    || untagged(address).is_some_and(|address| globs.set.is_match(address))
+                globs.admit(address)
+                    || untagged(address).is_some_and(|address| globs.admit(&address))
             }
         }
     }
@@ -91,9 +93,9 @@ fn untagged(address: &str) -> Option<String> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddressGlobs(Globs);
 
-/// Which usernames' tokens may come; compared without ASCII case.
+/// Which usernames' tokens may come; compared without ASCII case. Clones share what was compiled.
 #[derive(Clone, Debug, PartialEq)]
-pub struct UsernameGlobs(Option<Globs>);
+pub struct UsernameGlobs(Option<Arc<Globs>>);
 
 impl UsernameGlobs {
     /// Every username, as `["*"]` says in the configuration.
@@ -104,15 +106,13 @@ impl UsernameGlobs {
 
     /// Compiles the configured globs; `*` stands for any characters, `/` and `@` among them.
     pub fn of(patterns: &[String]) -> Result<Self, GlobError> {
-        Globs::of(patterns).map(|globs| Self(Some(globs)))
+        Globs::of(patterns).map(|globs| Self(Some(Arc::new(globs))))
     }
 
     /// Whether the username is allowed.
     #[must_use]
     pub fn admits(&self, username: &str) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|globs| globs.set.is_match(username))
+        self.0.as_ref().is_none_or(|globs| globs.admit(username))
     }
 }
 
@@ -130,8 +130,13 @@ pub struct GlobError {
 #[derive(Clone, Debug)]
 struct Globs {
     patterns: Vec<String>,
-    set: GlobSet,
+    /// Those in which more stands than the very characters, if any: compiled, one takes some KiB, and most accounts
+    /// have none.
+    set: Option<GlobSet>,
 }
+
+/// What means something in a glob.
+const MEANINGFUL: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
 
 /// What was written the same matches the same.
 impl PartialEq for Globs {
@@ -143,7 +148,12 @@ impl PartialEq for Globs {
 impl Globs {
     fn of(patterns: &[String]) -> Result<Self, GlobError> {
         let mut set = GlobSetBuilder::new();
-        for pattern in patterns {
+        let mut is_needed = false;
+        for pattern in patterns
+            .iter()
+            .filter(|pattern| pattern.contains(MEANINGFUL))
+        {
+            is_needed = true;
             let glob = GlobBuilder::new(pattern)
                 .literal_separator(false)
                 .case_insensitive(true)
@@ -160,8 +170,17 @@ impl Globs {
         })?;
         Ok(Self {
             patterns: patterns.to_vec(),
-            set,
+            set: is_needed.then_some(set),
         })
+    }
+
+    /// One of them is this text, or matches it.
+    fn admit(&self, text: &str) -> bool {
+        let is_one = self
+            .patterns
+            .iter()
+            .any(|pattern| pattern.eq_ignore_ascii_case(text) && !pattern.contains(MEANINGFUL));
+        is_one || self.set.as_ref().is_some_and(|set| set.is_match(text))
     }
 }
 

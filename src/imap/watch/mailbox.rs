@@ -9,6 +9,7 @@ use crate::imap::connect::Secured;
 use crate::imap::error::Error;
 use crate::imap::login::Credentials;
 use crate::imap::session::{Session, Wire};
+use crate::imap::turn;
 use crate::keychain::Keychain;
 
 /// What a watch can log in to, again and again.
@@ -16,7 +17,7 @@ pub(in crate::imap) trait Mailbox: Debug + Send + 'static {
     /// What its sessions run on.
     type Wire: Wire + 'static;
 
-    /// Connects and logs in, with a password asked for anew, or an access token that lasts.
+    /// Connects and logs in when it is its turn, with a password asked for anew, or an access token that lasts.
     fn log_in(&mut self) -> impl Future<Output = Result<Session<Self::Wire>, Error>> + Send;
 
     /// Whether the password, or what access tokens are made of, is another than the one used last.
@@ -57,6 +58,8 @@ impl Mailbox for AccountMailbox {
     type Wire = Secured;
 
     async fn log_in(&mut self) -> Result<Session<Secured>, Error> {
+        let endpoint = &self.account.endpoint;
+        let _turn = turn::at(&endpoint.host, endpoint.port).await;
         let credentials = self.account.credentials(&self.keychain).await?;
         let refusal = match self.enter(&credentials).await {
             Err(refusal @ Error::LoginRefused { .. }) => refusal,

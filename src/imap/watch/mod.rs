@@ -155,7 +155,7 @@ pub enum Event {
 /// A watch in a task of its own.
 #[derive(Debug)]
 pub struct Watcher {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Box<Event>>,
     orders: mpsc::UnboundedSender<Order>,
     condition: watch::Receiver<Condition>,
     task: JoinHandle<()>,
@@ -184,7 +184,8 @@ impl Watcher {
         temper: Temper,
         wall: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        // Events wait for the one who judges; a handful is enough to let the wire go on meanwhile.
+        // Events wait for the one who judges; a handful is enough to let the wire go on meanwhile. Boxed, for a channel
+        // has room for 32 of its items from the beginning.
         let (to_caller, events) = mpsc::channel(4);
         // Orders come from those who wait, who are bounded in number, and one that is lost would let one wait for ever.
         let (orders, to_task) = mpsc::unbounded_channel();
@@ -225,7 +226,7 @@ impl Watcher {
     /// The next event.
     pub async fn next(&mut self) -> Event {
         match self.events.recv().await {
-            Some(event) => event,
+            Some(event) => *event,
             None => Event::Failed(Error::Protocol("the watch broke off")),
         }
     }
@@ -284,7 +285,7 @@ struct Watch<M> {
     may_search: bool,
     /// Mails to be fetched again, by the one who waits for their keys or keychain.
     pending: Vec<Origin>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Box<Event>>,
     orders: mpsc::UnboundedReceiver<Order>,
     condition: watch::Sender<Condition>,
     /// The wall clock.
@@ -304,7 +305,14 @@ impl<M> fmt::Debug for Watch<M> {
 struct Stopped;
 
 impl<M: Mailbox> Watch<M> {
-    async fn run(mut self) {
+    /// Not an `async fn`, whose future would have room for its watch twice.
+    fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move { self.go_on().await }
+    }
+
+    /// From one connection to the next. What is done now and then is boxed, here and in a visit, so that an account
+    /// that waits takes no memory for it.
+    async fn go_on(&mut self) {
         loop {
             self.show(State::Connecting, None);
             self.condition
@@ -317,7 +325,7 @@ impl<M: Mailbox> Watch<M> {
                 }
                 Err(error) => error,
             };
-            if self.mailbox.has_lapsed(&error).await
+            if Box::pin(self.mailbox.has_lapsed(&error)).await
                 && let Some(until) = self.plan.lapsed(Instant::now())
             {
                 tracing::debug!("the access token has come to its end; logging in with another");
@@ -331,7 +339,7 @@ impl<M: Mailbox> Watch<M> {
             let after = self.plan.failed(error.class(), at);
             let (until, refused) = match after {
                 After::End => {
-                    let _ = self.events.send(Event::Failed(error)).await;
+                    let _ = self.events.send(Box::new(Event::Failed(error))).await;
                     return;
                 }
                 After::Again(until) => (until, false),
@@ -346,7 +354,7 @@ impl<M: Mailbox> Watch<M> {
                 return;
             }
             let rested = if refused {
-                self.rest_refused(&error, until).await
+                Box::pin(self.rest_refused(&error, until)).await
             } else {
                 self.rest(until).await
             };
@@ -494,6 +502,7 @@ impl<M: Mailbox> Watch<M> {
 
     fn say(&self, event: Event) -> impl Future<Output = Result<(), Stopped>> + Send + use<M> {
         let events = self.events.clone();
+        let event = Box::new(event);
         async move { events.send(event).await.map_err(|_| Stopped) }
     }
 }

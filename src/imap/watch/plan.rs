@@ -299,7 +299,7 @@ impl Plan {
         }
         on.armed_at.get_or_insert(at);
         let due = on.sweeps.iter().copied().chain(on.junk_at);
-        let until = due.fold(on.search_at, Instant::min).min(at + TICK);
+        let until = due.fold(on.search_at, Instant::min).min(tick(now));
         Next::Wait { idle, until }
     }
 
@@ -533,6 +533,15 @@ impl Plan {
             on.junk_at = Some(at + JUNK);
         }
     }
+}
+
+/// When the clocks are compared next: at the same instants for all accounts, so that thousands wake the process once.
+fn tick(now: Now) -> Instant {
+    let into = now
+        .wall
+        .as_millisecond()
+        .rem_euclid(TICK.as_millis() as i64);
+    now.ticking + TICK.saturating_sub(Duration::from_millis(into.unsigned_abs()))
 }
 
 /// Keeps the last `most` times.

@@ -54,7 +54,7 @@ impl<M: Mailbox> Watch<M> {
     /// Connects, and watches until the connection fails or is to be left.
     pub(super) async fn visit(&mut self) -> Result<Ended, Error> {
         let mut session = tokio::select! {
-            session = self.mailbox.log_in() => session?,
+            session = Box::pin(self.mailbox.log_in()) => session?,
             () = self.events.closed() => return Ok(Ended::Stopped),
         };
         session.may_search = self.may_search;
@@ -75,7 +75,7 @@ impl<M: Mailbox> Watch<M> {
             }
             End::Ended(ended) => {
                 if ended == Ended::Stopped {
-                    session.logout(idling).await;
+                    Box::pin(session.logout(idling)).await;
                 }
                 Ok(ended)
             }
@@ -88,8 +88,8 @@ impl<M: Mailbox> Watch<M> {
         idling: &mut Option<Idling>,
     ) -> Result<std::convert::Infallible, End> {
         self.show(State::Searching, None);
-        self.catch_up(session, FIRST).await?;
-        self.serve(session).await?;
+        Box::pin(self.catch_up(session, FIRST)).await?;
+        Box::pin(self.serve(session)).await?;
         let mut is_armed = false;
         loop {
             if session.folder.announced {
@@ -104,7 +104,7 @@ impl<M: Mailbox> Watch<M> {
                 Next::Wait { idle, until } => {
                     let begins = idle && idling.is_none();
                     if begins {
-                        *idling = self.idle(session).await?;
+                        *idling = Box::pin(self.idle(session)).await?;
                         if idling.is_none() {
                             continue;
                         }
@@ -124,24 +124,24 @@ impl<M: Mailbox> Watch<M> {
                 }
                 Next::Search { reopen: false } => {
                     if idling.is_none() && !session.folder.announced {
-                        session.look_around().await?;
+                        Box::pin(session.look_around()).await?;
                     }
-                    self.search(session, idling.take(), false).await?;
-                    self.serve(session).await?;
+                    Box::pin(self.search(session, idling.take(), false)).await?;
+                    Box::pin(self.serve(session)).await?;
                 }
                 Next::Search { reopen: true } => {
-                    session.end(idling.take()).await?;
-                    let has_new = self.catch_up(session, FIRST).await?;
-                    self.search(session, None, has_new).await?;
-                    self.serve(session).await?;
+                    Box::pin(session.end(idling.take())).await?;
+                    let has_new = Box::pin(self.catch_up(session, FIRST)).await?;
+                    Box::pin(self.search(session, None, has_new)).await?;
+                    Box::pin(self.serve(session)).await?;
                 }
                 Next::Sweep(other) => {
-                    session.end(idling.take()).await?;
-                    self.sweep(session, other).await?;
+                    Box::pin(session.end(idling.take())).await?;
+                    Box::pin(self.sweep(session, other)).await?;
                 }
                 Next::SweepJunk => {
-                    session.end(idling.take()).await?;
-                    self.sweep_junk(session).await?;
+                    Box::pin(session.end(idling.take())).await?;
+                    Box::pin(self.sweep_junk(session)).await?;
                 }
             }
         }
