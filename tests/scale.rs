@@ -1,52 +1,42 @@
-//! What an account costs the daemon beside the first, counted while nothing happens.
+//! Many accounts: what each costs the daemon beside the first, counted while nothing happens, and how they begin.
 #![cfg(target_os = "linux")]
 
 mod lab;
 
-use lab::{Ca, Daemon, GREETING, Home, Program, Scripted, User, account, eventually, remembering};
-use std::fmt::Write as _;
-use std::fs;
+use lab::{
+    Ca, Daemon, GREETING, Home, Program, Scripted, User, account, eventually, remembering, require,
+    sound,
+};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use std::{fs, thread};
 
 /// Most resident memory an account may cost, in KiB: the connection's TLS state, its buffers, the watch and the file
 /// that its mails are recorded in. Futures are twice as large without optimization; 91 KiB were seen.
 const AN_ACCOUNT: u64 = if cfg!(debug_assertions) { 128 } else { 64 };
 
 /// How many accounts there are beside the first.
-const MORE: u64 = 100;
+const MORE: usize = 100;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fetch-token");
+
+/// Logins at one server that go on at once, at most.
+const TURNS: usize = 32;
 
 #[test]
 fn an_account_more_costs_some_kib_and_no_thread() {
     let server = Scripted::tls(GREETING, remembering(|_, _, _| None::<String>));
-    let home = Home::new();
-    let ca = home.path().join("ca.pem");
-    Ca::shared().write_to(&ca);
-    let password = home.write_private("password", "Any.Will-D0");
-    let configure = |accounts: u64| {
-        let mut config = String::new();
-        for number in 0..accounts {
-            let user = User {
-                name: Box::leak(format!("user{number}@acme.example").into_boxed_str()),
-                password: "",
-            };
-            write!(
-                config,
-                "{}",
-                account(user, server.port(), "implicit", &ca, &password)
-            )
-            .expect("text");
-        }
-        home.write_config(&config);
-    };
-    let program = Program::new(env!("CARGO_BIN_EXE_fetch-token")).at_home(&home);
-    configure(1);
-    let daemon = Daemon::start_with(&program, 1);
+    let site = Site::new(&server);
+    site.configure(1);
+    let daemon = Daemon::start_with(&site.program, 1);
     let one = Cost::of(daemon.pid());
-    configure(1 + MORE);
-    program.run(["reload"]).expect_code(0);
-    daemon.wait_for("watching", usize::try_from(1 + MORE).expect("few"));
+    site.configure(1 + MORE);
+    site.program.run(["reload"]).expect_code(0);
+    daemon.wait_for("watching", 1 + MORE);
     let all = Cost::of(daemon.pid());
-    let each = all.memory.saturating_sub(one.memory) / MORE;
+    let each = all.memory.saturating_sub(one.memory) / MORE as u64;
     println!("one account: {one:?}; {MORE} more: {all:?}; {each} KiB each");
     assert!(each <= AN_ACCOUNT, "{each} KiB an account");
     eventually(
@@ -56,6 +46,93 @@ fn an_account_more_costs_some_kib_and_no_thread() {
         || format!("{:?}", Cost::of(daemon.pid())),
     );
     daemon.stop();
+}
+
+#[test]
+fn accounts_of_one_server_log_in_by_turns() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (entering, peak) = (Arc::clone(&now), Arc::clone(&most));
+    let server = Scripted::tls(GREETING, move |_, command, tag| {
+        if command.starts_with("AUTHENTICATE") {
+            let at_once = 1 + entering.fetch_add(1, Ordering::SeqCst);
+            peak.fetch_max(at_once, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(50));
+            entering.fetch_sub(1, Ordering::SeqCst);
+        }
+        sound(command, tag)
+    });
+    let site = Site::new(&server);
+    site.configure(MORE);
+    let daemon = Daemon::start_with(&site.program, MORE);
+    daemon.stop();
+    let most = most.load(Ordering::SeqCst);
+    assert!((2..=TURNS).contains(&most), "{most} logins at once");
+}
+
+#[test]
+fn the_daemon_asks_for_the_descriptors_that_its_accounts_want() {
+    let server = Scripted::tls(GREETING, remembering(|_, _, _| None::<String>));
+    let site = Site::new(&server);
+    site.configure(MORE);
+    let daemon = site.limited("64:4096");
+    daemon.wait_for("watching", MORE);
+    assert!(!daemon.log().contains("open files"), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn where_the_system_lets_it_have_too_few_it_says_what_to_do() {
+    let server = Scripted::tls(GREETING, remembering(|_, _, _| None::<String>));
+    let site = Site::new(&server);
+    site.configure(1);
+    let daemon = site.limited("64:128");
+    daemon.wait_for("LimitNOFILE=", 1);
+    daemon.wait_for("watching", 1);
+    daemon.stop();
+}
+
+/// A home whose accounts are at one server.
+struct Site {
+    home: Home,
+    program: Program,
+    port: u16,
+    ca: PathBuf,
+    password: PathBuf,
+}
+
+impl Site {
+    fn new(server: &Scripted) -> Self {
+        let home = Home::new();
+        let ca = home.path().join("ca.pem");
+        Ca::shared().write_to(&ca);
+        Self {
+            password: home.write_private("password", "Any.Will-D0"),
+            program: Program::new(PROGRAM).at_home(&home),
+            port: server.port(),
+            ca,
+            home,
+        }
+    }
+
+    fn configure(&self, accounts: usize) {
+        let mut config = String::new();
+        for number in 0..accounts {
+            let user = User {
+                name: Box::leak(format!("user{number}@acme.example").into_boxed_str()),
+                password: "",
+            };
+            config += &account(user, self.port, "implicit", &self.ca, &self.password);
+        }
+        self.home.write_config(&config);
+    }
+
+    /// A daemon that begins with these limits of its open files, the soft one and the hard one.
+    fn limited(&self, limits: &str) -> Daemon {
+        let prlimit = Program::new(require("prlimit", "util-linux"))
+            .at_home(&self.home)
+            .env("RUST_LOG", "info");
+        Daemon::with(&prlimit, [&format!("--nofile={limits}"), PROGRAM, "daemon"])
+    }
 }
 
 #[derive(Debug)]

@@ -18,4 +18,4 @@ mod summary;
 pub use plot::{Axis, Plot, Scale};
 pub use process::Usage;
 pub use report::Report;
-pub use summary::{Summary, Unit, percentile};
+pub use summary::{RUNS, Summary, Unit, percentile};
