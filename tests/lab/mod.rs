@@ -6,6 +6,7 @@
 //! * [`Peer`]: an IMAP client that shares no code with ours, to see what the server holds;
 //! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
 //! * [`Faults`]: a proxy before Dovecot that cuts, stalls, loses, delays, slows and refuses;
+//! * [`Wire`]: a line before Dovecot that counts round trips and octets, and can be long;
 //! * [`Hostile`]: a mail server that never behaves;
 //! * [`Scripted`]: a mail server that sticks to a script, for what Dovecot never does;
 //! * [`in_a_network_of_its_own`]: a network namespace whose link goes down and up;
@@ -80,6 +81,7 @@ mod subject;
 mod talk;
 mod terminal;
 mod web;
+mod wire;
 
 pub use authorization_server::{AuthorizationServer, Mood};
 pub use ca::{Ca, Identity};
@@ -123,3 +125,4 @@ pub use subject::{Subject, Watching};
 pub use talk::Talk;
 pub use terminal::Screen;
 pub use web::Web;
+pub use wire::{Carried, Wire};
