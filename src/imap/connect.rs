@@ -112,6 +112,11 @@ impl Endpoint {
         Ok(authorities)
     }
 
+    /// Begins to make what TLS needs, beside whatever comes before [`Self::connect`].
+    pub fn prepare(&self) {
+        tls::prepare(&self.authorities);
+    }
+
     /// Connects, and reads the greeting: all of the steps below, one after the other.
     pub async fn connect(&self) -> Result<Session<Secured>, Error> {
         let addresses = self.resolve().await?;

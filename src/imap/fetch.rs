@@ -33,6 +33,10 @@ const TOGETHER: usize = 8;
 /// takes (RFC 7162 §4).
 const NAMED: usize = 500;
 
+/// Messages at a folder's end that are searched by date at first; each further stretch has twice as many. A server looks
+/// at each mail that it searches: Dovecot at some hundred in a millisecond, at a tenth of that for the first time.
+const STRETCH: u32 = 4 * 1024;
+
 /// Messages in the first block of a look-back by sequence number; each further one has twice as many.
 const BLOCK: u32 = 32;
 
@@ -243,11 +247,32 @@ impl<S: Wire> Session<S> {
         Ok(found)
     }
 
-    /// RFC 5032.
+    /// RFC 5032, in ever longer stretches from the folder's end, until at least half of one arrived before the window:
+    /// as many old mails may have been copied in late.
     async fn search_younger(&mut self, window: Duration) -> Result<BTreeSet<u32>, Error> {
         // RFC 5032 §3: a number of 32 bits that is not zero.
         let seconds = window.as_secs().clamp(1, u64::from(u32::MAX));
-        self.search(&format!("YOUNGER {seconds}")).await
+        let exists = self.folder.exists;
+        let mut recent = BTreeSet::new();
+        let mut last = exists;
+        let mut length = STRETCH;
+        while last > 0 {
+            let first = last.saturating_sub(length - 1).max(1);
+            let keys = match (first, last) {
+                (1, last) if last == exists => format!("YOUNGER {seconds}"),
+                (first, last) if last == exists => format!("{first}:* YOUNGER {seconds}"),
+                (first, last) => format!("{first}:{last} YOUNGER {seconds}"),
+            };
+            let young = self.search(&keys).await?;
+            let is_past = young.len() <= length as usize / 2;
+            recent.extend(young);
+            if is_past {
+                break;
+            }
+            last = first - 1;
+            length = length.saturating_mul(2);
+        }
+        Ok(recent)
     }
 
     /// The UIDs of the mails in the folder that match (RFC 3501 §6.4.4).

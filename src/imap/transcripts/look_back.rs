@@ -21,7 +21,7 @@ fn minutes_ago(minutes: i64) -> String {
 async fn where_within_is_offered_the_server_searches() {
     let (mut session, mut server) = in_inbox(50_000).await;
     let (found, ()) = join!(session.look_back(TEN, now(), &any), async {
-        server.receive("f2 UID SEARCH YOUNGER 600").await;
+        server.receive("f2 UID SEARCH 45905:* YOUNGER 600").await;
         server
             .send("* SEARCH 90 77 91\r\n* SEARCH 99 \r\nf2 OK\r\n")
             .await;
@@ -46,11 +46,61 @@ async fn nothing_young_is_nothing() {
     for nothing in ["* SEARCH\r\nf2 OK\r\n", "f2 OK\r\n"] {
         let (mut session, mut server) = in_inbox(50_000).await;
         let (found, ()) = join!(session.look_back(TEN, now(), &any), async {
-            server.receive("f2 UID SEARCH YOUNGER 600").await;
+            server.receive("f2 UID SEARCH 45905:* YOUNGER 600").await;
             server.send(nothing).await;
         });
         assert!(found.expect("an answer").messages.is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_folder_is_searched_as_a_whole() {
+    let (mut session, mut server) = in_inbox(4096).await;
+    let (found, ()) = join!(session.look_back(TEN, now(), &any), async {
+        server.receive("f2 UID SEARCH YOUNGER 600").await;
+        server.send("f2 OK\r\n").await;
+    });
+    assert!(found.expect("an answer").messages.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stretches_double_until_half_of_one_is_older_than_the_window() {
+    let (mut session, mut server) = in_inbox(50_000).await;
+    let answer = |tag: &str, young: std::ops::Range<u32>| {
+        let young: Vec<_> = young.map(|uid| uid.to_string()).collect();
+        format!("* SEARCH {}\r\n{tag} OK\r\n", young.join(" "))
+    };
+    let (found, ()) = join!(session.look_back(TEN, now(), &|_: &[u8]| false), async {
+        server.receive("f2 UID SEARCH 45905:* YOUNGER 600").await;
+        server.send(answer("f2", 5000..7049)).await;
+        server
+            .receive("f3 UID SEARCH 37713:45904 YOUNGER 600")
+            .await;
+        server.send(answer("f3", 900..4996)).await;
+        // 6,145 mails, 500 in a command.
+        for tag in 4..17 {
+            let line = server.line().await;
+            assert!(line.starts_with(&format!("f{tag} UID FETCH ")), "{line}");
+            server.send(format!("f{tag} OK\r\n")).await;
+        }
+    });
+    assert!(found.expect("nothing worth fetching").messages.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_of_new_mails_is_searched_to_its_first() {
+    let (mut session, mut server) = in_inbox(5000).await;
+    let (found, ()) = join!(session.look_back(TEN, now(), &|_: &[u8]| false), async {
+        server.receive("f2 UID SEARCH 905:* YOUNGER 600").await;
+        let all: Vec<_> = (905..=5000).map(|uid: u32| uid.to_string()).collect();
+        server
+            .send(format!("* SEARCH {}\r\nf2 OK\r\n", all.join(" ")))
+            .await;
+        server.receive("f3 UID SEARCH 1:904 YOUNGER 600").await;
+        server.send("f3 NO not now\r\n").await;
+        answer_blocks(&mut server, &[("f4", 4969, 5000)], |_| 60).await;
+    });
+    assert!(found.expect("an answer").messages.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,6 +59,7 @@ impl Mailbox for AccountMailbox {
 
     async fn log_in(&mut self) -> Result<Session<Secured>, Error> {
         let endpoint = &self.account.endpoint;
+        endpoint.prepare();
         let _turn = turn::at(&endpoint.host, endpoint.port).await;
         let credentials = self.account.credentials(&self.keychain).await?;
         let refusal = match self.enter(&credentials).await {
