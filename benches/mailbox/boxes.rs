@@ -77,6 +77,8 @@ impl Boxes {
     pub(crate) fn new(sizes: &[Size]) -> Self {
         let options = Options {
             users: sizes.iter().map(|size| size.user).collect(),
+            // The index of a million mails is made in more memory than Dovecot's default allows.
+            settings: "default_vsz_limit = 2G\n".to_owned(),
             ..Options::default()
         };
         Self {

@@ -51,8 +51,9 @@ pub(super) fn shared(authorities: &[Certificate]) -> native_tls::Result<TlsConne
     Ok(connector)
 }
 
-/// Begins to make this process's first context, on a thread of its own: it takes 30 ms, in which the password is asked
-/// for and TCP connects. Later ones of a daemon are not worth a thread each.
+/// Begins to make this process's first context, on a thread of its own: some 60 ms, for OpenSSL and `native-tls` read
+/// the system's authorities both. Meanwhile the password is asked for and TCP connects. Later ones of a daemon are not
+/// worth a thread each.
 pub(super) fn prepare(authorities: &[Certificate]) {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
