@@ -191,8 +191,13 @@ impl Sought {
         service: &'a SecretService,
         reach: Reach,
     ) -> Result<Vec<Item<'a>>, ServiceError> {
-        let default = default_collection(service)?;
         let mut search = service.search_items(self.attributes())?;
+        let default = if !search.unlocked.is_empty() && search.locked.is_empty() {
+            // As nearly always: there is nothing to unlock, and so no question to the service.
+            None
+        } else {
+            default_collection(service)?
+        };
         if search.unlocked.is_empty()
             && search.locked.is_empty()
             && let Some(default) = &default

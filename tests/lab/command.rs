@@ -6,7 +6,7 @@ use super::secret_service::SecretService;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -101,6 +101,18 @@ impl Program {
         self
     }
 
+    /// Another program in the same surroundings.
+    pub fn instead(&self, path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            ..self.clone()
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// When a run is killed and the test fails; a minute unless told.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -145,15 +157,21 @@ impl Program {
         running
     }
 
+    /// To be run by somebody else, without the deadline.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.env_clear().envs(self.env.iter().cloned());
+        command
+    }
+
     fn start<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
         input: Stdio,
     ) -> Running {
-        let mut child = Command::new(&self.path)
+        let mut child = self
+            .command()
             .args(arguments)
-            .env_clear()
-            .envs(self.env.iter().cloned())
             .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -93,6 +93,10 @@ impl Installation {
         ]
     }
 
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
     pub fn take(&self, username: &str, token: &str, minutes: i64) -> Output {
         self.program.run(self.arguments(username, token, minutes))
     }
