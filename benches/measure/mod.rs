@@ -13,9 +13,11 @@
 mod plot;
 mod process;
 mod report;
+mod run;
 mod summary;
 
 pub use plot::{Axis, Plot, Scale};
 pub use process::Usage;
 pub use report::Report;
+pub use run::Run;
 pub use summary::{RUNS, Summary, Unit, percentile};
