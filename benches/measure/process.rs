@@ -3,11 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-/// What a process and nothing of its children has used since it was started.
+/// What a process has used since it was started.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// Processor time, its own and the kernel's for it. Counted in hundredths of a second.
     pub processor: Duration,
+    /// The same of its children that ended and that it waited for, and of theirs.
+    pub processor_of_children: Duration,
     /// Resident memory of its own (`RssAnon`), in octets: without the program's pages, which are read in as needed.
     pub anonymous: u64,
     /// All resident memory at its peak (`VmHWM`), in octets.
@@ -32,14 +34,15 @@ impl Usage {
         let status = read("status");
         let kib = |name: &str| 1024 * field(&status, name).unwrap_or(0);
         let stat = read("stat");
-        // The name in parentheses may hold anything; utime and stime are the 14th and 15th fields (proc(5)).
+        // The name in parentheses may hold anything; the third field follows it (proc(5)).
         let after_name = stat.rsplit_once(')').expect("proc(5)").1;
-        let ticks: u64 = after_name
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|number| number.parse::<u64>().expect("proc(5)"))
-            .sum();
+        let time_of = |first: usize| {
+            let two = after_name.split_whitespace().skip(first - 3).take(2);
+            let ticks: u64 = two
+                .map(|number| number.parse::<u64>().expect("proc(5)"))
+                .sum();
+            Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
+        };
         let tasks: Vec<_> = fs::read_dir(format!("{folder}/task"))
             .expect("it runs")
             .flatten()
@@ -50,7 +53,9 @@ impl Usage {
             .filter_map(|status| field(&status, "voluntary_ctxt_switches:"))
             .sum();
         Self {
-            processor: Duration::from_millis(ticks * 1000 / TICKS_A_SECOND),
+            // utime and stime, cutime and cstime.
+            processor: time_of(14),
+            processor_of_children: time_of(16),
             anonymous: kib("RssAnon:"),
             peak: kib("VmHWM:"),
             wake_ups,
