@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 
 use dbus_secret_service::{EncryptionType, Item, SecretService};

@@ -1,8 +1,8 @@
 //! A store that the `keyring_core` family knows: own thread, own deadline.
 //!
 //! Such stores block, and a frozen service blocks them for good; a thread that hangs is left behind, never joined. A
-//! store is opened anew for every operation: one that was opened before the service restarted fails for good, and one
-//! that could not be opened at start can be later.
+//! store is opened for every operation: one that was opened before the service restarted fails for good, and one that
+//! could not be opened at start can be later.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -241,7 +241,7 @@ impl Store for Threaded {
 }
 
 impl Keyring {
-    /// The item, in a store opened anew.
+    /// The item, in a store opened for it.
     fn entry(&self, item: &Item) -> Result<Entry> {
         self.entry_of(&(self.open)()?, item)
     }

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use dbus::blocking::stdintf::org_freedesktop_dbus::RequestNameReply;
 use dbus_secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
 use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
 use keyring_core::{Entry, Error as StoreError};
+use zeroize::Zeroizing;
 
 use super::error::Obstacle;
 use super::keyring::{Keyring, Threaded};
@@ -39,6 +41,12 @@ const PATH: &str = "Path";
 /// The error for arguments that are refused.
 const INVALID: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 
+/// The errors for answers that do not come.
+const SILENT: [&str; 2] = [
+    "org.freedesktop.DBus.Error.NoReply",
+    "org.freedesktop.DBus.Error.Timeout",
+];
+
 /// How long the bus itself may take, which only looks into its own tables.
 const BUS: Duration = Duration::from_secs(2);
 
@@ -60,7 +68,7 @@ pub(super) fn store() -> Threaded {
         may_ask,
         has_labels: true,
         has_attributes: true,
-        open: Box::new(move || Ok(Arc::new(Store::connect(prompt)?))),
+        open: Box::new(move || Ok(Arc::new(Store::open(prompt)?))),
     };
     Threaded::new(keyring).in_turn(turn).answered_by(program)
 }
@@ -91,7 +99,10 @@ fn turn(at_most: Duration) -> Result<Box<dyn Any>> {
         // The bus tells who is in the queue when the name is his, and when asked again.
         let reply = connection.request_name(WRITER, false, false, false);
         match reply.map_err(failed)? {
-            RequestNameReply::PrimaryOwner | RequestNameReply::AlreadyOwner => break,
+            RequestNameReply::PrimaryOwner | RequestNameReply::AlreadyOwner => {
+                kept().begin(owner(&connection).ok());
+                return Ok(Box::new(Turn(connection)));
+            }
             RequestNameReply::InQueue | RequestNameReply::Exists => {
                 let left = at_most.saturating_sub(begin.elapsed());
                 connection.process(left).map_err(failed)?;
@@ -101,21 +112,136 @@ fn turn(at_most: Duration) -> Result<Box<dyn Any>> {
     Ok(Box::new(connection))
 }
 
-/// A connection to the service, and a session for secrets with it.
-struct Store(Arc<Mutex<SecretService>>);
+/// It is our turn to write as long as this connection is open.
+struct Turn(#[expect(dead_code, reason = "it is only there")] Connection);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        kept().service = None;
+    }
+}
+
+/// Who answers to the service's name: a name that the bus gives out once.
+fn owner(bus: &Connection) -> Result<String, dbus::Error> {
+    let proxy = bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", BUS);
+    let asked = ("org.freedesktop.secrets",);
+    let (owner,): (String,) = proxy.method_call("org.freedesktop.DBus", "GetNameOwner", asked)?;
+    Ok(owner)
+}
+
+/// The session of the last write, for the next one: both sides compute a key for each session, which takes as long as
+/// the write itself.
+struct Kept {
+    /// The session, and who answered when it was opened. Whoever uses it has it for himself, so that one that hangs
+    /// holds nobody up.
+    session: Option<(String, SecretService)>,
+    /// Who answers now: known while it is our turn. One that was started anew knows nothing of the session.
+    service: Option<String>,
+}
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    session: None,
+    service: None,
+});
+
+fn kept() -> MutexGuard<'static, Kept> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    /// It is our turn, and this is who answers; `None`: nobody does yet.
+    fn begin(&mut self, service: Option<String>) {
+        let known = self.session.as_ref().map(|(known, _)| known);
+        if known != service.as_ref() {
+            self.session = None;
+        }
+        self.service = service;
+    }
+
+    /// The session, where who answers has just been asked for.
+    fn take(&mut self) -> Option<SecretService> {
+        self.service.as_ref()?;
+        self.session.take().map(|(_, session)| session)
+    }
+
+    fn keep(&mut self, session: SecretService) {
+        if let Some(service) = self.service.clone() {
+            self.session = Some((service, session));
+        }
+    }
+}
+
+/// A connection to the service, and a session for secrets with it, for one operation. It is kept for the next one if
+/// what was written was also read in it: see [`in_store_words`] on wrong keys.
+struct Session {
+    service: Option<Mutex<SecretService>>,
+    written: Mutex<Option<Zeroizing<Vec<u8>>>>,
+    is_proven: AtomicBool,
+}
+
+impl Session {
+    fn of(service: SecretService) -> Self {
+        Self {
+            service: Some(Mutex::new(service)),
+            written: Mutex::new(None),
+            is_proven: AtomicBool::new(false),
+        }
+    }
+
+    fn wrote(&self, secret: &[u8]) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        *written = Some(Zeroizing::new(secret.to_vec()));
+        self.is_proven.store(false, Ordering::Relaxed);
+    }
+
+    fn read(&self, secret: &[u8]) {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.as_ref().is_some_and(|written| **written == secret) {
+            self.is_proven.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let service = self.service.take().map(Mutex::into_inner);
+        if let (true, Some(Ok(service))) = (*self.is_proven.get_mut(), service) {
+            kept().keep(service);
+        }
+    }
+}
+
+struct Store(Arc<Session>);
 
 impl Store {
-    fn connect(prompt: u64) -> Result<Self> {
-        let connect = || SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, prompt);
-        // KWallet takes public keys of the full length alone, and one of 256 that the library makes is shorter.
-        let connected = connect().or_else(|error| match error {
-            ServiceError::Dbus(error) if error.name() == Some(INVALID) => connect(),
-            error => Err(error),
-        });
-        connected
-            .map(|service| Self(Arc::new(Mutex::new(service))))
-            .map_err(in_store_words)
+    fn open(prompt: u64) -> Result<Self> {
+        // Not in the match, where the lock would be held until its end.
+        let known = kept().take();
+        let session = match known.filter(is_alive) {
+            Some(known) => known,
+            None => connect(prompt)?,
+        };
+        Ok(Self(Arc::new(Session::of(session))))
     }
+}
+
+/// Whether the connection of a session that was kept still carries questions. A service that is silent is for the
+/// operation itself to wait for.
+fn is_alive(session: &SecretService) -> bool {
+    match session.get_default_collection() {
+        Err(ServiceError::Dbus(error)) => error.name().is_some_and(|name| SILENT.contains(&name)),
+        _ => true,
+    }
+}
+
+fn connect(prompt: u64) -> Result<SecretService> {
+    let connect = || SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, prompt);
+    // KWallet takes public keys of the full length alone, and one of 256 that the library makes is shorter.
+    let connected = connect().or_else(|error| match error {
+        ServiceError::Dbus(error) if error.name() == Some(INVALID) => connect(),
+        error => Err(error),
+    });
+    connected.map_err(in_store_words)
 }
 
 impl CredentialStoreApi for Store {
@@ -135,7 +261,7 @@ impl CredentialStoreApi for Store {
     ) -> Result<Entry> {
         let label = modifiers.and_then(|modifiers| modifiers.get("label"));
         Ok(Entry::new_with_credential(Arc::new(Sought {
-            connected: Arc::clone(&self.0),
+            session: Arc::clone(&self.0),
             service: service.to_owned(),
             username: user.to_owned(),
             label: label.copied().unwrap_or(service).to_owned(),
@@ -153,7 +279,7 @@ impl CredentialStoreApi for Store {
 
 /// What is looked for: the items of a service and a username.
 struct Sought {
-    connected: Arc<Mutex<SecretService>>,
+    session: Arc<Session>,
     service: String,
     username: String,
     /// For an item that is not there yet, or whose label does not tell whose token it is.
@@ -173,9 +299,9 @@ enum Reach {
 
 impl Sought {
     fn service(&self) -> MutexGuard<'_, SecretService> {
-        self.connected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let service = self.session.service.as_ref();
+        let service = service.expect("it is there until the session is dropped");
+        service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attributes(&self) -> HashMap<&str, &str> {
@@ -192,12 +318,10 @@ impl Sought {
         reach: Reach,
     ) -> Result<Vec<Item<'a>>, ServiceError> {
         let mut search = service.search_items(self.attributes())?;
-        let default = if !search.unlocked.is_empty() && search.locked.is_empty() {
-            // As nearly always: there is nothing to unlock, and so no question to the service.
-            None
-        } else {
-            default_collection(service)?
-        };
+        if search.locked.is_empty() && !search.unlocked.is_empty() {
+            return in_order(search.unlocked);
+        }
+        let default = default_collection(service)?;
         if search.unlocked.is_empty()
             && search.locked.is_empty()
             && let Some(default) = &default
@@ -233,15 +357,7 @@ impl Sought {
                 }
             }
         }
-        if found.len() < 2 {
-            return Ok(found);
-        }
-        let mut ranked = Vec::new();
-        for item in found {
-            ranked.push((rank(&item)?, item));
-        }
-        ranked.sort_by(|(one, _), (other, _)| other.cmp(one));
-        Ok(ranked.into_iter().map(|(_, item)| item).collect())
+        in_order(found)
     }
 
     fn write(&self, secret: &[u8]) -> Result<(), Trouble> {
@@ -281,7 +397,9 @@ impl CredentialApi for Sought {
         self.write(secret).map_err(|trouble| match trouble {
             Trouble::Service(error) => in_store_words(error),
             Trouble::NoCollection => StoreError::PlatformFailure(Box::new(Obstacle::NoCollection)),
-        })
+        })?;
+        self.session.wrote(secret);
+        Ok(())
     }
 
     fn get_secret(&self) -> Result<Vec<u8>> {
@@ -289,7 +407,9 @@ impl CredentialApi for Sought {
         let found = self.found(&service, Reach::AnyIfNone);
         let found = found.map_err(in_store_words)?;
         let first = found.first().ok_or(StoreError::NoEntry)?;
-        first.get_secret().map_err(in_store_words)
+        let secret = first.get_secret().map_err(in_store_words)?;
+        self.session.read(&secret);
+        Ok(secret)
     }
 
     fn get_attributes(&self) -> Result<HashMap<String, String>> {
@@ -364,6 +484,19 @@ fn collection_of<'a>(item: &'a Item<'_>) -> &'a str {
     item.path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
+/// The item that counts first.
+fn in_order(found: Vec<Item<'_>>) -> Result<Vec<Item<'_>>, ServiceError> {
+    if found.len() < 2 {
+        return Ok(found);
+    }
+    let mut ranked = Vec::new();
+    for item in found {
+        ranked.push((rank(&item)?, item));
+    }
+    ranked.sort_by(|(one, _), (other, _)| other.cmp(one));
+    Ok(ranked.into_iter().map(|(_, item)| item).collect())
+}
+
 /// By what the item that counts is told: modified last. The times are in seconds, so of two of the same second the one
 /// that was created later, or has the higher number: one that writes to an item does not leave a later one beside it.
 fn rank(item: &Item<'_>) -> Result<(u64, u64, usize, String), ServiceError> {
@@ -396,7 +529,7 @@ fn in_store_words(error: ServiceError) -> StoreError {
         | (_, "org.freedesktop.Secret.Error.IsLocked") => {
             StoreError::NoStorageAccess(Box::new(Obstacle::Unattended))
         }
-        (_, "org.freedesktop.DBus.Error.NoReply" | "org.freedesktop.DBus.Error.Timeout") => {
+        (_, name) if SILENT.contains(&name) => {
             StoreError::PlatformFailure(Box::new(Obstacle::Silent))
         }
         // What it is when the service was started anew, or somebody deleted what was just found.

@@ -15,9 +15,35 @@ use std::time::Duration;
 pub struct Conversation {
     pub from_client: Vec<u8>,
     pub from_server: Vec<u8>,
+    /// The same in the order in which it was said: what each said until the other spoke.
+    pub turns: Vec<Turn>,
+}
+
+/// What one side said until the other spoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub by_client: bool,
+    pub words: String,
 }
 
 impl Conversation {
+    fn say(&mut self, by_client: bool, octets: &[u8]) {
+        let all = if by_client {
+            &mut self.from_client
+        } else {
+            &mut self.from_server
+        };
+        all.extend_from_slice(octets);
+        let words = String::from_utf8_lossy(octets);
+        match self.turns.last_mut() {
+            Some(turn) if turn.by_client == by_client => turn.words.push_str(&words),
+            _ => self.turns.push(Turn {
+                by_client,
+                words: words.into_owned(),
+            }),
+        }
+    }
+
     /// What the client said, line by line.
     pub fn client_lines(&self) -> Vec<String> {
         String::from_utf8_lossy(&self.from_client)
@@ -151,7 +177,7 @@ impl Relay {
             match client.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(size) => {
-                    self.record(|talk| talk.from_client.extend_from_slice(&buffer[..size]));
+                    self.record(|talk| talk.say(true, &buffer[..size]));
                     if server.write_all(&buffer[..size]).is_err() {
                         break;
                     }
@@ -176,7 +202,9 @@ impl Relay {
                         .split_inclusive(|&byte| byte == b'\n')
                         .flat_map(|line| self.edited(line))
                         .collect();
-                    self.record(|talk| talk.from_server.extend_from_slice(&answer));
+                    if !answer.is_empty() {
+                        self.record(|talk| talk.say(false, &answer));
+                    }
                     if client.write_all(&answer).is_err() {
                         break;
                     }

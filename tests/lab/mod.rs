@@ -100,7 +100,7 @@ pub use dovecot::{
 };
 pub use example::rust_example;
 pub use faults::{Direction, End, Fault, Faults, Place, Plan, THREAD as FAULTS_THREAD, Traffic};
-pub use front::{Conversation, Front};
+pub use front::{Conversation, Front, Turn};
 pub use ground::{Case, Ground, Way, each_in_parallel};
 pub use home::Home;
 pub use hostile::Hostile;
