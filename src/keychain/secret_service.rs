@@ -4,22 +4,20 @@
 //! service and username alone, whatever else somebody wrote beside them; where there are several, the one that was
 //! modified last counts, and a write leaves the new secret in all of them, and one of them in each collection.
 
+mod session;
+
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, MutexGuard};
 
-use dbus::blocking::Connection;
-use dbus::blocking::stdintf::org_freedesktop_dbus::RequestNameReply;
-use dbus_secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
+use dbus_secret_service::{Collection, Error as ServiceError, Item, SecretService};
 use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
 use keyring_core::{Entry, Error as StoreError};
-use zeroize::Zeroizing;
 
 use super::error::Obstacle;
 use super::keyring::{Keyring, Threaded};
+use session::{Session, program, turn};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -47,12 +45,6 @@ const SILENT: [&str; 2] = [
     "org.freedesktop.DBus.Error.Timeout",
 ];
 
-/// How long the bus itself may take, which only looks into its own tables.
-const BUS: Duration = Duration::from_secs(2);
-
-/// Who has this name on the bus is the one that writes. The bus takes it from a process that ends.
-const WRITER: &str = "fetch_token.Writer";
-
 /// The store.
 pub(super) fn store() -> Threaded {
     // Without a display nobody can be asked to unlock it, and it says so at once.
@@ -68,181 +60,13 @@ pub(super) fn store() -> Threaded {
         may_ask,
         has_labels: true,
         has_attributes: true,
-        open: Box::new(move || Ok(Arc::new(Store::open(prompt)?))),
+        open: Box::new(move || Ok(Arc::new(Store(Arc::new(Session::open(prompt)?))))),
     };
     Threaded::new(keyring).in_turn(turn).answered_by(program)
 }
 
-/// The program that answers to the name on the bus, by the name that it was started as: `gnome-keyring-daemon`,
-/// `keepassxc`, `kwalletd5`.
-fn program() -> Option<String> {
-    let connection = Connection::new_session().ok()?;
-    let bus = connection.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", BUS);
-    let asked = ("org.freedesktop.secrets",);
-    let (pid,): (u32,) = bus
-        .method_call("org.freedesktop.DBus", "GetConnectionUnixProcessID", asked)
-        .ok()?;
-    // GNOME Keyring's `exe` cannot be read, as it locks its memory, and `comm` is cut off after 15 letters.
-    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let first = words.split(|octet| *octet == 0).next()?;
-    let name = first.rsplit(|octet| *octet == b'/').next()?;
-    Some(String::from_utf8_lossy(name).into_owned()).filter(|name| !name.is_empty())
-}
-
-/// Waits until it is our turn to write, first come, first served; over when the result is dropped. There is no
-/// check-and-set, but all who write to this service are on its bus.
-fn turn(at_most: Duration) -> Result<Box<dyn Any>> {
-    let failed = |error: dbus::Error| in_store_words(error.into());
-    let connection = Connection::new_session().map_err(failed)?;
-    let begin = Instant::now();
-    while begin.elapsed() < at_most {
-        // The bus tells who is in the queue when the name is his, and when asked again.
-        let reply = connection.request_name(WRITER, false, false, false);
-        match reply.map_err(failed)? {
-            RequestNameReply::PrimaryOwner | RequestNameReply::AlreadyOwner => {
-                kept().begin(owner(&connection).ok());
-                return Ok(Box::new(Turn(connection)));
-            }
-            RequestNameReply::InQueue | RequestNameReply::Exists => {
-                let left = at_most.saturating_sub(begin.elapsed());
-                connection.process(left).map_err(failed)?;
-            }
-        }
-    }
-    Ok(Box::new(connection))
-}
-
-/// It is our turn to write as long as this connection is open.
-struct Turn(#[expect(dead_code, reason = "it is only there")] Connection);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        kept().service = None;
-    }
-}
-
-/// Who answers to the service's name: a name that the bus gives out once.
-fn owner(bus: &Connection) -> Result<String, dbus::Error> {
-    let proxy = bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", BUS);
-    let asked = ("org.freedesktop.secrets",);
-    let (owner,): (String,) = proxy.method_call("org.freedesktop.DBus", "GetNameOwner", asked)?;
-    Ok(owner)
-}
-
-/// The session of the last write, for the next one: both sides compute a key for each session, which takes as long as
-/// the write itself.
-struct Kept {
-    /// The session, and who answered when it was opened. Whoever uses it has it for himself, so that one that hangs
-    /// holds nobody up.
-    session: Option<(String, SecretService)>,
-    /// Who answers now: known while it is our turn. One that was started anew knows nothing of the session.
-    service: Option<String>,
-}
-
-static KEPT: Mutex<Kept> = Mutex::new(Kept {
-    session: None,
-    service: None,
-});
-
-fn kept() -> MutexGuard<'static, Kept> {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Kept {
-    /// It is our turn, and this is who answers; `None`: nobody does yet.
-    fn begin(&mut self, service: Option<String>) {
-        let known = self.session.as_ref().map(|(known, _)| known);
-        if known != service.as_ref() {
-            self.session = None;
-        }
-        self.service = service;
-    }
-
-    /// The session, where who answers has just been asked for.
-    fn take(&mut self) -> Option<SecretService> {
-        self.service.as_ref()?;
-        self.session.take().map(|(_, session)| session)
-    }
-
-    fn keep(&mut self, session: SecretService) {
-        if let Some(service) = self.service.clone() {
-            self.session = Some((service, session));
-        }
-    }
-}
-
-/// A connection to the service, and a session for secrets with it, for one operation. It is kept for the next one if
-/// what was written was also read in it: see [`in_store_words`] on wrong keys.
-struct Session {
-    service: Option<Mutex<SecretService>>,
-    written: Mutex<Option<Zeroizing<Vec<u8>>>>,
-    is_proven: AtomicBool,
-}
-
-impl Session {
-    fn of(service: SecretService) -> Self {
-        Self {
-            service: Some(Mutex::new(service)),
-            written: Mutex::new(None),
-            is_proven: AtomicBool::new(false),
-        }
-    }
-
-    fn wrote(&self, secret: &[u8]) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        *written = Some(Zeroizing::new(secret.to_vec()));
-        self.is_proven.store(false, Ordering::Relaxed);
-    }
-
-    fn read(&self, secret: &[u8]) {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.as_ref().is_some_and(|written| **written == secret) {
-            self.is_proven.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let service = self.service.take().map(Mutex::into_inner);
-        if let (true, Some(Ok(service))) = (*self.is_proven.get_mut(), service) {
-            kept().keep(service);
-        }
-    }
-}
-
+/// The store, open for one operation.
 struct Store(Arc<Session>);
-
-impl Store {
-    fn open(prompt: u64) -> Result<Self> {
-        // Not in the match, where the lock would be held until its end.
-        let known = kept().take();
-        let session = match known.filter(is_alive) {
-            Some(known) => known,
-            None => connect(prompt)?,
-        };
-        Ok(Self(Arc::new(Session::of(session))))
-    }
-}
-
-/// Whether the connection of a session that was kept still carries questions. A service that is silent is for the
-/// operation itself to wait for.
-fn is_alive(session: &SecretService) -> bool {
-    match session.get_default_collection() {
-        Err(ServiceError::Dbus(error)) => error.name().is_some_and(|name| SILENT.contains(&name)),
-        _ => true,
-    }
-}
-
-fn connect(prompt: u64) -> Result<SecretService> {
-    let connect = || SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, prompt);
-    // KWallet takes public keys of the full length alone, and one of 256 that the library makes is shorter.
-    let connected = connect().or_else(|error| match error {
-        ServiceError::Dbus(error) if error.name() == Some(INVALID) => connect(),
-        error => Err(error),
-    });
-    connected.map_err(in_store_words)
-}
 
 impl CredentialStoreApi for Store {
     fn vendor(&self) -> String {
@@ -299,9 +123,7 @@ enum Reach {
 
 impl Sought {
     fn service(&self) -> MutexGuard<'_, SecretService> {
-        let service = self.session.service.as_ref();
-        let service = service.expect("it is there until the session is dropped");
-        service.lock().unwrap_or_else(PoisonError::into_inner)
+        self.session.service()
     }
 
     fn attributes(&self) -> HashMap<&str, &str> {
