@@ -1,8 +1,8 @@
 //! Mailboxes of many mails, the last of which holds a token, and who looks for it there.
 
 use super::lab::{
-    Ca, Carried, Front, INTEGRATION, Options, Program, SecretService, Stage, User, Wire, account,
-    other_mail, random_token,
+    Ca, Carried, Front, INTEGRATION, Mbox, Options, Program, SecretService, Stage, User, Wire,
+    account, other_mail, random_token,
 };
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -78,7 +78,7 @@ impl Boxes {
         let options = Options {
             users: sizes.iter().map(|size| size.user).collect(),
             // The index of a million mails is made in more memory than Dovecot's default allows.
-            settings: "default_vsz_limit = 2G\n".to_owned(),
+            settings: format!("{}default_vsz_limit = 2G\n", Mbox::SETTINGS),
             ..Options::default()
         };
         Self {
@@ -88,17 +88,20 @@ impl Boxes {
 
     /// Fills a mailbox and lets Dovecot make its index; says how long each took.
     pub(crate) fn fill(&self, size: Size) -> (Duration, Duration) {
-        let inbox = self.stage.dovecot.inbox(size.user);
         let now = SystemTime::now();
         let begin = Instant::now();
         let (oldest, newest) = (now - 5 * YEAR, now - Duration::from_hours(24));
-        inbox.fill_alike(size.mails - RECENT, oldest, newest, other_mail);
-        for number in 1..RECENT {
-            let age = Duration::from_secs(10 * (RECENT - number) as u64);
-            inbox.deliver_dated(&other_mail(number), now - age);
-        }
+        let span = newest.duration_since(oldest).expect("older first");
+        let old = u32::try_from(size.mails - RECENT).expect("a million at most");
+        let mails = (0..old).map(|number| oldest + span / old * number);
+        let recent =
+            (1..RECENT).map(|number| now - Duration::from_secs(10 * (RECENT - number) as u64));
+        let others = mails.chain(recent).enumerate();
+        let others = others.map(|(number, arrived)| (arrived, other_mail(number)));
         let mail = self.stage.token_mail(size.username, &random_token());
-        inbox.deliver(&mail.to(size.user.name).bytes());
+        let token = (now, mail.to(size.user.name).bytes());
+        let inbox = self.stage.dovecot.mbox(size.user);
+        inbox.write(others.chain(std::iter::once(token)));
         let filled = begin.elapsed();
         let begin = Instant::now();
         let opened = self.stage.dovecot.peer(size.user).command("EXAMINE INBOX");

@@ -25,7 +25,7 @@ fn main() {
     report.say(
         "From the start of the process to its end, the token of a mail found that came just now, as the last of 21 mails \
          of the last minutes: with us judged and looked up in the keychain, with the script found by a regular \
-         expression. Dovecot, Maildir, TLS 1.3; octets as TCP carries them, the handshake among them.",
+         expression. Dovecot, mailboxes in mbox files, TLS 1.3; octets as TCP carries them, the handshake among them.",
     );
     let firsts: Vec<Vec<String>> = sizes.iter().map(|size| first(&boxes, *size)).collect();
     let costs = rounds(&boxes, sizes);

@@ -5,6 +5,7 @@ mod mischief;
 use super::ca::{Ca, Identity};
 use super::lmtp;
 use super::maildir::Maildir;
+use super::mbox::Mbox;
 use super::peer::Peer;
 use super::process::{self, Owner, eventually, require, require_part, spawn_kept};
 use std::fmt::Write as _;
@@ -330,6 +331,11 @@ impl Dovecot {
             user.name
         );
         Maildir::at(&self.path("mail").join(user.name).join("Maildir"))
+    }
+
+    /// The user's INBOX in one file, where the settings say [`Mbox::SETTINGS`].
+    pub fn mbox(&self, user: User) -> Mbox {
+        Mbox::at(&self.path("mail").join(user.name))
     }
 
     /// Delivers into the user's INBOX by renaming a file: there when this returns.

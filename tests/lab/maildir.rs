@@ -113,40 +113,7 @@ impl Maildir {
             write_mail(&file, &mail, arrived);
         }
     }
-
-    /// The same with few different mails, each there under many names: a million take some seconds. `compose` is asked
-    /// for each different one.
-    pub fn fill_alike(
-        &self,
-        count: usize,
-        oldest: SystemTime,
-        newest: SystemTime,
-        mut compose: impl FnMut(usize) -> Vec<u8>,
-    ) {
-        let span = newest.duration_since(oldest).expect("oldest before newest");
-        let alike = (count / KINDS).clamp(1, NAMES);
-        let of = u32::try_from(count.div_ceil(alike)).expect("fewer than 2^32 kinds");
-        for (number, kind) in (0..count).step_by(alike).zip(0..of) {
-            let arrived = oldest + span.mul_f64(f64::from(kind) / f64::from(of));
-            let mail = compose(number);
-            let path = || {
-                let name = file_name(arrived, mail.len());
-                self.path.join("cur").join(format!("{name}:2,S"))
-            };
-            let first = path();
-            write_mail(&first, &mail, arrived);
-            for _ in 1..alike.min(count - number) {
-                fs::hard_link(&first, path()).expect("give a mail another name");
-            }
-        }
-    }
 }
-
-/// Different mails of a mailbox of mails that are alike, at least.
-const KINDS: usize = 100;
-
-/// Names of one file: ext4 gives 65,000 at most.
-const NAMES: usize = 50_000;
 
 fn write_mail(path: &Path, mail: &[u8], arrived: SystemTime) {
     let mut file = File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

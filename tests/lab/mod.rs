@@ -2,6 +2,7 @@
 //!
 //! * [`Ca`]: a throwaway certificate authority, made by the `openssl` program;
 //! * [`Dovecot`]: a mail server in a temp directory on free loopback ports, and [`Maildir`], the way mail gets in;
+//!   [`Mbox`], the way very many mails do;
 //! * [`MailServer`]: what the other mail servers have in common with Dovecot, each in a file of `servers/`;
 //! * [`Peer`]: an IMAP client that shares no code with ours, to see what the server holds;
 //! * [`Front`]: a TLS listener before Dovecot that hides capabilities and writes down what went over the wire;
@@ -61,6 +62,7 @@ mod keychains;
 mod lmtp;
 mod mail;
 mod maildir;
+mod mbox;
 mod mta;
 mod namespace;
 mod network;
@@ -107,6 +109,7 @@ pub use hostile::Hostile;
 pub use keychains::Provider;
 pub use mail::{TokenMail, other_mail, random_token};
 pub use maildir::{Maildir, Staged};
+pub use mbox::Mbox;
 pub use mta::Mta;
 pub use network::{Link, in_a_network_of_its_own};
 pub use pass::Pass;

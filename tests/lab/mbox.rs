@@ -1,0 +1,45 @@
+//! A mailbox in one file (RFC 4155): a million mails are written in seconds, and Dovecot finds one of them by its place.
+//! In a Maildir it looks through the names of all files first.
+
+use super::process::Owner;
+use jiff::Timestamp;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The file, of which nobody has made anything yet.
+#[derive(Debug)]
+pub struct Mbox {
+    path: PathBuf,
+}
+
+impl Mbox {
+    /// Lines for `dovecot.conf`, by which all INBOXes are such files.
+    pub const SETTINGS: &str = "mail_location = mbox:~/mail:INBOX=~/inbox\n";
+
+    /// In this user's home.
+    pub(super) fn at(home: &Path) -> Self {
+        Self {
+            path: home.join("inbox"),
+        }
+    }
+
+    /// Writes the mails, each with the time at which it arrived, the oldest first. No line of them may begin with
+    /// "From ".
+    pub fn write(&self, mails: impl IntoIterator<Item = (SystemTime, Vec<u8>)>) {
+        let file = File::create(&self.path)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+        let mut file = BufWriter::new(file);
+        for (arrived, mail) in mails {
+            let arrived = Timestamp::try_from(arrived).expect("a time");
+            // As ctime(3) writes it.
+            let arrived = arrived.strftime("%a %b %e %H:%M:%S %Y");
+            writeln!(file, "From lab@localhost {arrived}").expect("write a mail");
+            file.write_all(&mail).expect("write a mail");
+            file.write_all(b"\n").expect("write a mail");
+        }
+        file.flush().expect("write the mailbox");
+        Owner::get().take(&self.path);
+    }
+}
