@@ -92,16 +92,24 @@ impl Boxes {
         let begin = Instant::now();
         let (oldest, newest) = (now - 5 * YEAR, now - Duration::from_hours(24));
         let span = newest.duration_since(oldest).expect("older first");
-        let old = u32::try_from(size.mails - RECENT).expect("a million at most");
-        let mails = (0..old).map(|number| oldest + span / old * number);
-        let recent =
-            (1..RECENT).map(|number| now - Duration::from_secs(10 * (RECENT - number) as u64));
-        let others = mails.chain(recent).enumerate();
-        let others = others.map(|(number, arrived)| (arrived, other_mail(number)));
-        let mail = self.stage.token_mail(size.username, &random_token());
-        let token = (now, mail.to(size.user.name).bytes());
+        let old = size.mails - RECENT;
+        let step = span / u32::try_from(old).expect("a million at most");
         let inbox = self.stage.dovecot.mbox(size.user);
-        inbox.write(others.chain(std::iter::once(token)));
+        inbox.write(size.mails, |number| {
+            let left = size.mails - 1 - number;
+            if left == 0 {
+                let mail = self.stage.token_mail(size.username, &random_token());
+                (now, mail.to(size.user.name).bytes())
+            } else if number >= old {
+                (
+                    now - Duration::from_secs(10 * left as u64),
+                    other_mail(number),
+                )
+            } else {
+                let after = step * u32::try_from(number).expect("a million at most");
+                (oldest + after, other_mail(number))
+            }
+        });
         let filled = begin.elapsed();
         let begin = Instant::now();
         let opened = self.stage.dovecot.peer(size.user).command("EXAMINE INBOX");
