@@ -101,6 +101,13 @@ pub(crate) fn report(report: &mut Report) {
         .zip(&runs)
         .map(|(manner, runs)| row(manner, runs))
         .collect();
+    report.say(
+        "Sessions are not taken up again (TLS resumption), for `native-tls` gives each connection a session of its own \
+         and takes none from elsewhere. It would save no round trip: the server greets first, and not before it has the \
+         client's last message of the handshake, in TLS 1.2 as in 1.3. It would save octets and the server's signature, \
+         where a server takes it up: Dovecot with its defaults does not, for each login is a process of its own, with \
+         keys of its own for tickets.",
+    );
     report.table(
         &[
             "until the greeting, `openssl s_client`",

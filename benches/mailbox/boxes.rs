@@ -5,6 +5,7 @@ use super::lab::{
     account, other_mail, random_token,
 };
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A mailbox, and how many mails it holds.
@@ -134,6 +135,8 @@ impl Boxes {
         let plain = self.stage.dovecot.imap_port();
         let front = Front::start(plain, &Ca::shared().localhost, &[]);
         self.seek(size, seeker, front.port());
+        // What a process says in the end is still on its way.
+        thread::sleep(Duration::from_millis(100));
         let said = front.conversations().pop().expect("a connection");
         let words = |line: &String| -> Option<String> {
             let mut words = line.split(' ').skip(1);

@@ -12,7 +12,7 @@ mod boxes;
 use boxes::{Boxes, Cost, SIZES, Seeker, Size};
 use measure::{Axis, Plot, Report, Scale, Summary, Unit};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 /// The costs of each seeker in each size: `costs[seeker][size][round]`.
 type Costs = Vec<Vec<Vec<Cost>>>;
