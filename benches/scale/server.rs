@@ -1,6 +1,6 @@
 //! A mail server for thousands of connections, in a process of its own: this bench, run once more.
 //!
-//! It knows what fetch-token and imap_tools say. What it is asked on its standard input it answers on its standard
+//! It knows what fetch-token and `imap_tools` say. What it is asked on its standard input it answers on its standard
 //! output, a line each.
 
 use base64::Engine as _;

@@ -193,7 +193,10 @@ struct Attending {
 }
 
 impl Attending {
-    /// Not an `async fn`, whose future would have room for its arguments twice.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     fn run(mut self, mut watcher: Watcher) -> impl Future<Output = ()> + Send {
         async move {
             let tell = self.tell.clone();

@@ -155,8 +155,11 @@ impl Keeper {
     }
 
     /// Until it is told to stop.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
-        // Not an `async fn`, whose future would have room for its keeper twice.
         async move { self.keep().await }
     }
 

@@ -305,7 +305,10 @@ impl<M> fmt::Debug for Watch<M> {
 struct Stopped;
 
 impl<M: Mailbox> Watch<M> {
-    /// Not an `async fn`, whose future would have room for its watch twice.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     fn run(mut self) -> impl Future<Output = ()> + Send {
         async move { self.go_on().await }
     }

@@ -537,10 +537,8 @@ impl Plan {
 
 /// When the clocks are compared next: at the same instants for all accounts, so that thousands wake the process once.
 fn tick(now: Now) -> Instant {
-    let into = now
-        .wall
-        .as_millisecond()
-        .rem_euclid(TICK.as_millis() as i64);
+    let period = i64::try_from(TICK.as_millis()).unwrap_or(i64::MAX);
+    let into = now.wall.as_millisecond().rem_euclid(period);
     now.ticking + TICK.saturating_sub(Duration::from_millis(into.unsigned_abs()))
 }
 
@@ -560,4 +558,33 @@ fn pauses() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use tokio::time::Instant;
+
+    use super::{Now, TICK, tick};
+
+    #[test]
+    fn all_accounts_compare_their_clocks_at_the_same_instants() {
+        let first = Now {
+            ticking: Instant::now(),
+            wall: Timestamp::from_millisecond(1_795_000_012_345).expect("a time"),
+        };
+        let later = |by: Duration| Now {
+            ticking: first.ticking + by,
+            wall: first.wall + by,
+        };
+        let next = tick(first);
+        assert!(next > first.ticking && next <= first.ticking + TICK);
+        for by in [1, 777, 15_000].map(Duration::from_millis) {
+            assert_eq!(tick(later(by)), next);
+        }
+        let after = later(next - first.ticking);
+        assert_eq!(tick(after), next + TICK);
+    }
 }
