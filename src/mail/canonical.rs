@@ -6,6 +6,7 @@
 use std::cell::OnceCell;
 
 use mail_auth::dkim::Canonicalization;
+use memchr::memchr;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a body in each canonical form, computed once however many signatures ask.
@@ -42,7 +43,11 @@ fn write_body(body: &[u8], form: Canonicalization, mut write: impl FnMut(&[u8]))
     let is_relaxed = form == Canonicalization::Relaxed;
     let mut empty_lines = 0_usize;
     let mut is_empty = true;
-    for line in body.split_inclusive(|&byte| byte == b'\n') {
+    let mut at = 0;
+    while at < body.len() {
+        let end = memchr(b'\n', &body[at..]).map_or(body.len(), |end| at + end + 1);
+        let line = &body[at..end];
+        at = end;
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let mut line = line.strip_suffix(b"\r").unwrap_or(line);
         if is_relaxed {
@@ -56,7 +61,7 @@ fn write_body(body: &[u8], form: Canonicalization, mut write: impl FnMut(&[u8]))
         for _ in 0..std::mem::take(&mut empty_lines) {
             write(b"\r\n");
         }
-        if is_relaxed {
+        if is_relaxed && has_long_blank(line) {
             // Runs of blanks become one.
             for word in line.chunk_by(|&a, &b| is_blank(a) == is_blank(b)) {
                 write(if is_blank(word[0]) { b" " } else { word });
@@ -70,6 +75,17 @@ fn write_body(body: &[u8], form: Canonicalization, mut write: impl FnMut(&[u8]))
     if is_empty && !is_relaxed {
         write(b"\r\n");
     }
+}
+
+/// Whether any blank of the line is not a single space; in most lines none is.
+fn has_long_blank(line: &[u8]) -> bool {
+    let mut was_blank = false;
+    line.iter().fold(false, |is_long, &byte| {
+        let is_space = byte == b' ';
+        let is_long = is_long | (byte == b'\t') | (is_space & was_blank);
+        was_blank = is_space;
+        is_long
+    })
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -1,11 +1,9 @@
 //! Which parts of a mail a reader is shown, as text.
 
-use std::sync::LazyLock;
-
 use mailparse::{
     DispositionType, MailHeaderMap, ParsedContentType, ParsedMail, parse_content_disposition,
 };
-use regex::bytes::Regex;
+use memchr::memchr_iter;
 use zeroize::Zeroizing;
 
 use super::html;
@@ -101,10 +99,31 @@ fn is_simple(mail: &ParsedMail) -> bool {
 /// Whether a single text is what its Content-Type says: not the source of several parts, which would show what they
 /// hide, and no HTML where text is said, nor the other way round.
 fn reads_as_labelled(text: &ParsedMail) -> bool {
-    static PART_FIELD: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?im-u)^content-[a-z-]+[ \t]*:").expect("a valid pattern"));
     let is_markup = decoded(text).trim_start().starts_with('<');
-    is_markup == (text.ctype.mimetype == "text/html") && !PART_FIELD.is_match(body(text.raw_bytes))
+    is_markup == (text.ctype.mimetype == "text/html") && !has_part_field(body(text.raw_bytes))
+}
+
+/// Whether a line begins as a MIME field does: `Content-`, letters and hyphens, a colon.
+fn has_part_field(body: &[u8]) -> bool {
+    const START: &[u8] = b"content-";
+    let begins_field = |at: usize| {
+        let below = &body[at + 1..];
+        let is_line = at + 1 == START.len() || body[at + 1 - START.len() - 1] == b'\n';
+        let name = below
+            .iter()
+            .position(|octet| !(octet.is_ascii_alphabetic() || *octet == b'-'))
+            .unwrap_or(below.len());
+        let mut above_colon = below[name..]
+            .iter()
+            .skip_while(|octet| matches!(octet, b' ' | b'\t'));
+        is_line && name > 0 && above_colon.next() == Some(&b':')
+    };
+    memchr_iter(b'-', body).any(|at| {
+        body[..=at]
+            .last_chunk::<{ START.len() }>()
+            .is_some_and(|start| start.eq_ignore_ascii_case(START))
+            && begins_field(at)
+    })
 }
 
 /// Whether nothing stands above, between and below two parts but their delimiters (RFC 2046, section 5.1.1).
@@ -129,13 +148,14 @@ fn has_no_other_text(mail: &ParsedMail, first: &ParsedMail, second: &ParsedMail)
     })
 }
 
-/// What follows the first empty line.
+/// What follows the first empty line below the first line.
 fn body(raw: &[u8]) -> &[u8] {
-    static EMPTY_LINE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?-u)\n\r?\n").expect("a valid pattern"));
-    EMPTY_LINE
-        .find(raw)
-        .map_or(&[], |empty| &raw[empty.end()..])
+    memchr_iter(b'\n', raw)
+        .find_map(|end| match &raw[end + 1..] {
+            [b'\n', body @ ..] | [b'\r', b'\n', body @ ..] => Some(body),
+            _ => None,
+        })
+        .unwrap_or_default()
 }
 
 struct Leaves {

@@ -91,7 +91,7 @@ impl Reading {
             finds,
             values,
             quoted: lines.iter().any(|line| line.quoted),
-            size: lines.iter().map(|line| line.text.len()).sum(),
+            size: lines.iter().map(|line| line.text.as_str().len()).sum(),
         }
     }
 
@@ -224,20 +224,47 @@ pub(super) fn agreed(
 }
 
 /// A non-blank line, without marks of quotation and invisible characters.
-struct Line {
-    text: Zeroizing<String>,
+struct Line<'t> {
+    text: Visible<'t>,
     quoted: bool,
     cut: bool,
 }
 
-impl Line {
-    fn of(raw: &str) -> Option<Self> {
+impl<'t> Line<'t> {
+    fn of(raw: &'t str) -> Option<Self> {
         let unquoted = raw.trim_start_matches(|c: char| c == '>' || c.is_whitespace());
-        let quoted = raw.trim_start().starts_with('>');
-        let cut = unquoted.ends_with(CUT);
-        let text: String = unquoted.chars().filter(|&c| !is_invisible(c)).collect();
-        let text = Zeroizing::new(text.trim().to_owned());
-        (!text.is_empty()).then_some(Self { text, quoted, cut })
+        let text = Visible::of(unquoted);
+        (!text.as_str().is_empty()).then(|| Self {
+            quoted: raw.trim_start().starts_with('>'),
+            cut: unquoted.ends_with(CUT),
+            text,
+        })
+    }
+}
+
+/// A text without the invisible characters and the blanks at its ends.
+enum Visible<'t> {
+    /// It had none of the first, as most.
+    AsItCame(&'t str),
+    Rid(Zeroizing<String>),
+}
+
+impl<'t> Visible<'t> {
+    fn of(text: &'t str) -> Self {
+        // All invisible characters lie beyond ASCII.
+        if text.is_ascii() || !text.contains(is_invisible) {
+            return Self::AsItCame(text.trim());
+        }
+        let mut visible = Zeroizing::new(String::with_capacity(text.len()));
+        visible.extend(text.split(is_invisible));
+        Self::Rid(Zeroizing::new(visible.trim().to_owned()))
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::AsItCame(text) => text,
+            Self::Rid(text) => text,
+        }
     }
 }
 
@@ -258,7 +285,7 @@ struct Labelled<'a> {
 }
 
 impl<'a> Labelled<'a> {
-    fn at(lines: &'a [Line], at: usize, rules: &Rules) -> Option<Self> {
+    fn at(lines: &'a [Line<'_>], at: usize, rules: &Rules) -> Option<Self> {
         let line = lines.get(at)?.text.as_str();
         // No username or value holds a colon, so the last one ends the label.
         let (label, value) = match line.rsplit_once([':', '：']) {

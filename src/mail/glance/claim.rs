@@ -112,24 +112,46 @@ impl Sight {
         if writing.is_quoted && line.trim_ascii_end().ends_with(b"=") {
             return Self::Unclear;
         }
-        let mut sight = Self::Blank;
-        let mut is_ascii = true;
-        for octet in line {
-            match octet {
-                b'<' | b'&' if writing.is_html => return Self::Unclear,
-                b'=' if writing.is_quoted => sight = Self::Encoded,
-                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' if sight == Self::Blank => {
-                    sight = Self::Shown;
-                }
-                b'\t' | b' '..=b'~' => {}
-                0x80.. => is_ascii = false,
-                _ => return Self::Unclear,
-            }
-        }
-        match sight {
-            // A letter may be half of an invisible character.
-            Self::Shown if !is_ascii => Self::Blank,
-            sight => sight,
+        let holds = line
+            .iter()
+            .fold(0, |holds, &octet| holds | HELD[usize::from(octet)]);
+        let has = |held: u8| holds & held != 0;
+        if has(CONTROL) || writing.is_html && has(MARKUP) {
+            Self::Unclear
+        } else if writing.is_quoted && has(EQUALS) {
+            Self::Encoded
+        } else if has(LETTER) && !has(BEYOND_ASCII) {
+            Self::Shown
+        } else {
+            // Nothing, or letters of which one may be half of an invisible character.
+            Self::Blank
         }
     }
+}
+
+/// What an octet adds to what a line holds: one look-up each, since the same lines are looked at from each username.
+const HELD: [u8; 256] = held();
+const LETTER: u8 = 1;
+const EQUALS: u8 = 1 << 1;
+/// What begins a tag or a character reference.
+const MARKUP: u8 = 1 << 2;
+const BEYOND_ASCII: u8 = 1 << 3;
+const CONTROL: u8 = 1 << 4;
+
+#[expect(clippy::cast_possible_truncation, reason = "an index of 256 octets")]
+const fn held() -> [u8; 256] {
+    let mut held = [0; 256];
+    let mut at = 0;
+    while at < held.len() {
+        held[at] = match at as u8 {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => LETTER,
+            b'=' => EQUALS,
+            b'<' | b'&' => MARKUP,
+            0x80.. => BEYOND_ASCII,
+            b'\t' | b' '..=b'~' => 0,
+            _ => CONTROL,
+        };
+        at += 1;
+    }
+    held
 }
