@@ -154,23 +154,17 @@ fn plain_mailbox(value: impl AsRef<str>) -> Option<String> {
         const ATOM: &str = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
         let address = format!(r"{ATOM}(?:\.{ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*");
         let name = r#""[^"\\]*"|[A-Za-z0-9!#$%&'*+/=?^_`{|}~. \t-]*"#;
-        Regex::new(&format!(
-            r"^(?:(?<name>{name})[ \t]*<(?<angle>{address})>|(?<bare>{address}))$"
-        ))
-        .expect("a valid pattern")
+        Regex::new(&format!(r"^(?:(?:{name})[ \t]*<{address}>|{address})$"))
+            .expect("a valid pattern")
     });
     let value = value.as_ref().trim_matches([' ', '\t']);
-    if value.len() > MAX_DECODED {
+    if value.len() > MAX_DECODED || !MAILBOX.is_match(value) {
         return None;
     }
-    let mailbox = MAILBOX.captures(value)?;
-    let address = mailbox
-        .name("angle")
-        .or_else(|| mailbox.name("bare"))?
-        .as_str();
-    let poses = mailbox
-        .name("name")
-        .is_some_and(|name| poses_as_address(name.as_str(), address));
+    // An address holds no bracket, so the last one begins it.
+    let angle = value.strip_suffix('>').and_then(|at| at.rsplit_once('<'));
+    let (name, address) = angle.map_or((None, value), |(name, address)| (Some(name), address));
+    let poses = name.is_some_and(|name| poses_as_address(name, address));
     (!poses).then(|| address.to_owned())
 }
 

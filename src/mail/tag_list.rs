@@ -53,7 +53,8 @@ impl<'a> TagList<'a> {
     /// The value of a tag without any blanks: base64 may be folded anywhere.
     pub(super) fn get_unfolded(&self, name: &str) -> Option<String> {
         let value = self.tag(name)?.value;
-        Some(value.split(is_blank).collect())
+        // A value holds no other whitespace (see `is_value`).
+        Some(value.split_ascii_whitespace().collect())
     }
 
     /// The text with the value of this tag, and the blanks around the value, taken out.
@@ -87,7 +88,9 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_value(value: &str) -> bool {
-    value.chars().all(|c| is_blank(c) || c.is_ascii_graphic())
+    value
+        .bytes()
+        .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
 }
 
 #[cfg(test)]
