@@ -211,7 +211,7 @@ pub(crate) const DIMENSIONS: [Dimension; 8] = [
     },
     Dimension {
         name: "nested HTML elements",
-        counts: &[100, 300, 1_000, 3_000, 6_000, 9_000, 12_000],
+        counts: &[300, 1_000, 3_000, 5_000, 7_000, 9_000, 12_000],
         make: |signer, count, text| {
             let open = "<div><b><blockquote>".repeat(count / 3);
             let close = "</blockquote></b></div>".repeat(count / 3);
