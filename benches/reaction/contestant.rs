@@ -63,6 +63,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is what people use instead, for whose faults the bench does not stop.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Ours | Self::Floor)
+    }
+
     /// Whose mailbox it watches.
     pub(crate) fn user(self) -> User {
         let name = match self {

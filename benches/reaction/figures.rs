@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::contestant::Kind;
 use crate::measure::{Axis, Plot, Report, Scale, Summary, Unit, percentile};
-use crate::{BATCHES, ROUNDS};
+use crate::{BATCHES, LONGEST, ROUNDS};
 
 pub(crate) const INTRODUCTION: &str = "\
 From the moment the server puts `* n EXISTS` on the wire to the moment the secret can be read back, as a monitor of the \
@@ -31,6 +31,8 @@ pub(crate) struct Reaction {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) reactions: Vec<Reaction>,
+    /// How many mails were not stored in the time that one may take.
+    pub(crate) missed: usize,
     /// Processor time for all of them.
     pub(crate) processor: Duration,
     /// Peak resident memory so far, in octets.
@@ -119,6 +121,15 @@ pub(crate) fn tell(report: &mut Report, slug: &str, title: &'static str, results
         ],
         &rows,
     );
+    for result in results {
+        let missed: usize = result.batches.iter().map(|batch| batch.missed).sum();
+        if missed > 0 {
+            let (name, longest) = (result.kind.name(), LONGEST.as_secs());
+            report.say(format!(
+                "{name}: {missed} mails were not stored within {longest} s."
+            ));
+        }
+    }
     let late = results.iter().filter(|result| {
         result.kind != Kind::Poller && result.reactions().any(|reaction| !reaction.is_announced)
     });

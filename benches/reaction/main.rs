@@ -159,7 +159,11 @@ impl Lane {
         let link = &self.contestant.link;
         let stored = read_back.when(&token, LONGEST);
         let (Some(stored), Some(fetched)) = (stored, link.fetched(&token)) else {
-            panic!("not stored: {}", self.contestant.explain(delivered));
+            let Some(batch) = batch.filter(|_| self.contestant.kind.is_peer()) else {
+                panic!("not stored: {}", self.contestant.explain(delivered));
+            };
+            self.result.batches[batch].missed += 1;
+            return;
         };
         self.contestant.rest();
         if let Some(batch) = batch {
