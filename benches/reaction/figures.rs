@@ -10,7 +10,7 @@ pub(crate) const INTRODUCTION: &str = "\
 From the moment the server puts `* n EXISTS` on the wire to the moment the secret can be read back, as a monitor of the \
 message bus reads it after each write. TLS ends at a front of the bench's own before Dovecot, which notes who says what \
 and when, and holds each octet back for as long as the line is long. All contestants watch at the same time, each its \
-own mailbox, and store into one GNOME Keyring; none reacts while another does. \
+own mailbox, and store into one GNOME Keyring; their mails come one after the other, a tenth of a second apart. \
 **The floor** is what cannot be left out: `DONE` and a `UID FETCH` of a number that is known beforehand in one write, \
 and one write over an open connection to an item that is known; it checks nothing. The others search or fetch, find \
 username and token by a regular expression, and store; none of them proves the sender, which fetch-token does. A poller \

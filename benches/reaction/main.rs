@@ -29,8 +29,8 @@ use read_back::ReadBack;
 const BATCHES: usize = 5;
 const ROUNDS: usize = 40;
 
-/// From one delivery to the next, on each of the lines: longer than one of those that idle takes, and short enough that
-/// 200 rounds on both lines take six minutes.
+/// From one delivery to the next: longer than most of those that idle take on loopback, and short enough that 200 rounds
+/// on both lines take six minutes.
 const APART: Duration = Duration::from_millis(105);
 
 /// Rounds before what is counted: processes read in their pages, and keychains make their items.
