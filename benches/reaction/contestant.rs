@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::floor;
 use crate::lab::{
-    Ca, Dovecot, Home, Program, Running, SecretService, User, account, eventually, keys, require,
+    Ca, Dovecot, Home, Program, Running, SecretService, User, account, keys, require,
 };
 use crate::link::Link;
 
@@ -16,8 +16,11 @@ const USERNAMES: usize = 3;
 /// The longest that one may run.
 const RUN: Duration = Duration::from_mins(20);
 
-/// How long one may take to start, or to come to rest.
+/// How long one may take to start.
 const START: Duration = Duration::from_mins(1);
+
+/// How often to look whether it has: a small part of the time between two deliveries.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What Dovecot says when it begins to wait for a client that idles.
 const IDLING: &str = "+ idling";
@@ -103,9 +106,9 @@ impl Kind {
 pub(crate) struct Contestant {
     pub(crate) kind: Kind,
     pub(crate) link: Link,
-    usernames: Vec<String>,
+    place: Place,
     running: Running,
-    _home: Home,
+    home: Home,
 }
 
 impl Contestant {
@@ -129,12 +132,18 @@ impl Contestant {
         let contestant = Self {
             kind,
             link,
-            usernames: place.usernames,
+            place,
             running,
-            _home: home,
+            home,
         };
         contestant.rest();
         contestant
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn start_again(&mut self, keychain: &SecretService) {
+        self.running = launch(self.kind, &self.place, keychain, &self.home);
+        self.rest();
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -143,21 +152,29 @@ impl Contestant {
 
     /// Whose token comes in this round.
     pub(crate) fn username(&self, round: usize) -> &str {
-        &self.usernames[round % USERNAMES]
+        &self.place.usernames[round % USERNAMES]
     }
 
     /// Waits until it waits for mail.
     pub(crate) fn rest(&self) {
-        if self.kind == Kind::Poller {
-            return;
-        }
         let begin = Instant::now();
-        eventually(
-            &format!("{} idles", self.kind.name()),
-            START,
-            || self.link.rests_after(IDLING).then_some(()),
-            || self.explain(begin),
+        assert!(
+            self.rests_within(START),
+            "no IDLE of {}",
+            self.explain(begin)
         );
+    }
+
+    /// Waits until it waits for mail, at most so long; says whether it does.
+    pub(crate) fn rests_within(&self, at_most: Duration) -> bool {
+        let begin = Instant::now();
+        while self.kind != Kind::Poller && !self.link.rests_after(IDLING) {
+            if begin.elapsed() > at_most {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
     }
 
     /// What it said, and what was said on its line.

@@ -44,6 +44,8 @@ pub(crate) struct Batch {
 pub(crate) struct Result {
     pub(crate) kind: Kind,
     pub(crate) batches: [Batch; BATCHES],
+    /// How often it did not go on after a mail and was started again.
+    pub(crate) stuck: usize,
 }
 
 impl Result {
@@ -51,6 +53,7 @@ impl Result {
         Self {
             kind,
             batches: Default::default(),
+            stuck: 0,
         }
     }
 
@@ -126,7 +129,7 @@ pub(crate) fn tell(report: &mut Report, slug: &str, title: &'static str, results
         if missed > 0 {
             let (name, longest) = (result.kind.name(), LONGEST.as_secs());
             report.say(format!(
-                "{name}: {missed} mails were not stored within {longest} s."
+                "{name}: {missed} mails were not stored within {longest} s, and it was started again."
             ));
         }
     }

@@ -100,28 +100,28 @@ fn run(delay: Duration) -> Vec<Result> {
     let count = lanes.len();
     for round in 0..WARM_UP {
         for lane in &mut lanes {
-            lane.settle(&read_back);
+            lane.settle(&read_back, &keychain);
             lane.deliver(&dovecot, round, None);
             std::thread::sleep(APART);
         }
     }
     for batch in 0..BATCHES {
         for lane in &mut lanes {
-            lane.settle(&read_back);
+            lane.settle(&read_back, &keychain);
             lane.used = Usage::of(lane.contestant.pid());
         }
         for round in batch * ROUNDS..(batch + 1) * ROUNDS {
             for place in 0..count {
                 let lane = &mut lanes[(round + place) % count];
                 if lane.contestant.kind.takes_part(round) {
-                    lane.settle(&read_back);
+                    lane.settle(&read_back, &keychain);
                     lane.deliver(&dovecot, round, Some(batch));
                 }
                 std::thread::sleep(APART);
             }
         }
         for lane in &mut lanes {
-            lane.settle(&read_back);
+            lane.settle(&read_back, &keychain);
             lane.count(batch);
         }
     }
@@ -147,7 +147,7 @@ impl Lane {
     }
 
     /// Waits for the end of what is on its way, and until the next mail can come.
-    fn settle(&mut self, read_back: &ReadBack) {
+    fn settle(&mut self, read_back: &ReadBack, keychain: &SecretService) {
         let Some(Pending {
             token,
             delivered,
@@ -163,9 +163,18 @@ impl Lane {
                 panic!("not stored: {}", self.contestant.explain(delivered));
             };
             self.result.batches[batch].missed += 1;
+            self.start_again(keychain);
             return;
         };
-        self.contestant.rest();
+        if !self.contestant.rests_within(LONGEST) {
+            assert!(
+                self.contestant.kind.is_peer(),
+                "does not go on: {}",
+                self.contestant.explain(delivered)
+            );
+            self.result.stuck += 1;
+            self.start_again(keychain);
+        }
         if let Some(batch) = batch {
             let begin = fetched.announced.unwrap_or(delivered);
             self.result.batches[batch].reactions.push(Reaction {
@@ -175,6 +184,11 @@ impl Lane {
                 is_announced: fetched.announced.is_some(),
             });
         }
+    }
+
+    fn start_again(&mut self, keychain: &SecretService) {
+        self.contestant.start_again(keychain);
+        self.used = Usage::of(self.contestant.pid());
     }
 
     /// Counts what the batch cost.
