@@ -36,11 +36,11 @@ pub(crate) fn measure(report: &mut Report, judge: &Judge, signer: &Signer) {
                 .map(|(count, times)| (*count, times.min))
                 .collect();
             let exponent = slope(&least[least.len() / 2..]);
-            let (count, last) = measured[measured.len() - 1];
+            let (count, at_end) = measured[measured.len() - 1];
             rows.push(vec![
                 format!("{}: {}", title.to_lowercase(), dimension.name),
                 Unit::Count.show(count),
-                last.show(Unit::Seconds),
+                at_end.show(Unit::Seconds),
                 format!("{exponent:.2}"),
             ]);
             if worst.as_ref().is_none_or(|(most, _)| exponent > *most) {

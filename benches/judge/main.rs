@@ -163,13 +163,13 @@ fn main() {
 fn bare_verification(signer: &Signer) -> Contestant<'static> {
     let der = PrivateKeyDer::from_pem_slice(signer.private_key().as_bytes()).expect("PEM");
     let private = RsaKey::<Sha256>::from_key_der(der).expect("an RSA key");
-    let signed = [b'x'; SIGNED];
-    let signature = private.sign(&signed[..]).expect("signed");
+    let octets = [b'x'; SIGNED];
+    let signature = private.sign(&octets[..]).expect("signed");
     let public = DomainKey::parse(signer.record().as_bytes()).expect("a key record");
     Box::new(move || {
         public
             .p
-            .verify_bytes(black_box(&signed), &signature, Algorithm::RsaSha256)
+            .verify_bytes(black_box(&octets), &signature, Algorithm::RsaSha256)
             .is_ok()
     })
 }

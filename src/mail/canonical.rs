@@ -79,13 +79,7 @@ fn write_body(body: &[u8], form: Canonicalization, mut write: impl FnMut(&[u8]))
 
 /// Whether any blank of the line is not a single space; in most lines none is.
 fn has_long_blank(line: &[u8]) -> bool {
-    let mut was_blank = false;
-    line.iter().fold(false, |is_long, &byte| {
-        let is_space = byte == b' ';
-        let is_long = is_long | (byte == b'\t') | (is_space & was_blank);
-        was_blank = is_space;
-        is_long
-    })
+    line.contains(&b'\t') || line.windows(2).any(|pair| pair == b"  ")
 }
 
 fn is_blank(byte: u8) -> bool {
