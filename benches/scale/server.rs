@@ -171,7 +171,7 @@ async fn talk(stream: TlsStream<TcpStream>, house: &House, is_in: &mut bool) -> 
         let told = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
         let told = told.trim_end();
         let said = if told == "DONE" {
-            format!("{} OK\r\n", idle.take().unwrap_or_default())
+            format!("{} OK done\r\n", idle.take().unwrap_or_default())
         } else {
             let (tag, command) = told.split_once(' ').unwrap_or((told, ""));
             if let Some(name) = login(command) {
@@ -223,16 +223,16 @@ fn reply(tag: &str, command: &str, mailbox: Option<&Mailbox>) -> String {
     let word = command.split(' ').next().unwrap_or_default();
     match word {
         "AUTHENTICATE" | "LOGIN" => format!("{tag} OK [{CAPABILITIES}] in\r\n"),
-        "CAPABILITY" => format!("* {CAPABILITIES}\r\n{tag} OK\r\n"),
+        "CAPABILITY" => format!("* {CAPABILITIES}\r\n{tag} OK done\r\n"),
         "EXAMINE" | "SELECT" => {
             let (exists, next) = (mails.len(), mails.len() + 1);
             format!(
-                "* {exists} EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT {next}]\r\n{tag} OK [READ-ONLY]\r\n"
+                "* {exists} EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT {next}]\r\n{tag} OK [READ-ONLY] done\r\n"
             )
         }
         "IDLE" => "+ idling\r\n".to_owned(),
         "UID" if command.starts_with("UID FETCH") => fetch(tag, command, mails),
-        _ => format!("{tag} OK\r\n"),
+        _ => format!("{tag} OK done\r\n"),
     }
 }
 
@@ -255,7 +255,7 @@ fn fetch(tag: &str, command: &str, mails: &[String]) -> String {
             write!(said, "* {number} FETCH (UID {number})\r\n").expect("text");
         }
     }
-    said + &format!("{tag} OK\r\n")
+    said + &format!("{tag} OK done\r\n")
 }
 
 /// When something was on the wire, by its answer to [`Question::Deliver`].
