@@ -458,7 +458,7 @@ thread_local! {
     static CRASH: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Signals by which a program dies of itself: SIGTRAP (GLib's fatal errors), SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
+/// Signals by which a program dies of itself: SIGTRAP (`GLib`'s fatal errors), SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
 const OF_ITSELF: [i32; 5] = [5, 6, 7, 8, 11];
 
 /// How a provider that was dropped on this thread had crashed by itself, if one had.
