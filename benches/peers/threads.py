@@ -11,7 +11,8 @@ from imap_tools import MailBox
 
 
 def watch(port: int, context: ssl.SSLContext, user: str, password: str) -> None:
-    with MailBox("localhost", port=port, ssl_context=context).login(user, password, "INBOX") as mailbox:
+    with MailBox("localhost", port=port, ssl_context=context).login(user, password, None) as mailbox:
+        mailbox.folder.set("INBOX", readonly=True)
         with mailbox.idle as idle:
             print("watching", user, flush=True)
             while True:

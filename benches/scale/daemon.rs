@@ -16,8 +16,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long anything that is waited for may take: thousands of logins on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Threads that resolved names end after ten idle seconds; what a process has after that is what it keeps.
-pub(crate) const SETTLED: Duration = Duration::from_secs(11);
+/// What a process has so long after its last login it keeps: after ten seconds, when the threads end that resolved
+/// names, it was the same.
+pub(crate) const SETTLED: Duration = Duration::from_secs(2);
 
 /// The name of a mailbox.
 pub(crate) fn user(number: usize) -> String {

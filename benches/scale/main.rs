@@ -237,8 +237,6 @@ fn report(runs: &[Runs], threads: &[(f64, f64)], quiet: &(Duration, Duration, u6
             beyond,
             runs.summary(|run| count(run.usage.descriptors))
                 .show(Unit::Count),
-            runs.summary(|run| count(run.usage.threads))
-                .show(Unit::Count),
         ]
     });
     report.table(
@@ -247,7 +245,6 @@ fn report(runs: &[Runs], threads: &[(f64, f64)], quiet: &(Duration, Duration, u6
             "Own memory",
             "An account beyond the first",
             "Descriptors",
-            "Threads",
         ],
         &memory.collect::<Vec<_>>(),
     );
