@@ -14,7 +14,9 @@ def watch(port: int, context: ssl.SSLContext, user: str, password: str) -> None:
     with MailBox("localhost", port=port, ssl_context=context).login(user, password, None) as mailbox:
         mailbox.folder.set("INBOX", readonly=True)
         with mailbox.idle as idle:
-            print("watching", user, flush=True)
+            # In one piece: print() writes a line's end by itself, and another thread's line comes between.
+            sys.stdout.write(f"watching {user}\n")
+            sys.stdout.flush()
             while True:
                 for line in idle.poll(timeout=300):
                     print(user, line, flush=True)
