@@ -1,10 +1,12 @@
 //! What a running process has used, as Linux counts it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
 /// What a process has used since it was started.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Usage {
     /// Processor time, its own and the kernel's for it. Counted in hundredths of a second.
     pub processor: Duration,
@@ -14,8 +16,9 @@ pub struct Usage {
     pub anonymous: u64,
     /// All resident memory at its peak (`VmHWM`), in octets.
     pub peak: u64,
-    /// How many times one of its threads waited and was woken.
-    pub wake_ups: u64,
+    /// How many times each of its threads waited and was woken, by the threads' numbers. A thread that ends takes its
+    /// count along.
+    wake_ups: BTreeMap<OsString, u64>,
     pub descriptors: usize,
     pub threads: usize,
 }
@@ -47,23 +50,34 @@ impl Usage {
             .expect("it runs")
             .flatten()
             .collect();
-        let wake_ups = tasks
-            .iter()
-            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
-            .filter_map(|status| field(&status, "voluntary_ctxt_switches:"))
-            .sum();
+        let wake_ups = tasks.iter().filter_map(|task| {
+            let status = fs::read_to_string(task.path().join("status")).ok()?;
+            Some((
+                task.file_name(),
+                field(&status, "voluntary_ctxt_switches:")?,
+            ))
+        });
         Self {
             // utime and stime, cutime and cstime.
             processor: time_of(14),
             processor_of_children: time_of(16),
             anonymous: kib("RssAnon:"),
             peak: kib("VmHWM:"),
-            wake_ups,
+            wake_ups: wake_ups.collect(),
             descriptors: fs::read_dir(format!("{folder}/fd"))
                 .expect("it runs")
                 .count(),
             threads: tasks.len(),
         }
+    }
+
+    /// How many times its threads were woken since then, without those that have ended.
+    pub fn wake_ups_since(&self, then: &Self) -> u64 {
+        let woken = self.wake_ups.iter().map(|(thread, count)| {
+            let before = then.wake_ups.get(thread).copied().unwrap_or(0);
+            count.saturating_sub(before)
+        });
+        woken.sum()
     }
 }
 
