@@ -5,6 +5,7 @@ use std::path::Path;
 
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, KeyPointWeight};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Unit;
 
@@ -58,7 +59,13 @@ impl Axis {
     }
 
     fn label(self, place: f64) -> String {
-        self.unit.show(self.scale.value(place))
+        let value = self.scale.value(place);
+        // Named places are powers of ten or multiples of them, as no octets of KiB and MiB are.
+        match self.unit {
+            Unit::Octets if value >= 1e6 => format!("{} MB", value / 1e6),
+            Unit::Octets if value >= 1e3 => format!("{} kB", value / 1e3),
+            unit => unit.show(value),
+        }
     }
 }
 
@@ -109,8 +116,9 @@ pub struct Plot {
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// Colours that people who see few colours tell apart: Okabe and Ito's palette.
-const COLOURS: [RGBColor; 7] = [
+/// Colours that people who see few colours tell apart: Okabe and Ito's palette, with grey for its yellow, which is
+/// hard to see on white.
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -118,10 +126,18 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
+    RGBColor(128, 128, 128),
 ];
 
 /// In pixels: as wide as a page of text.
-const SIZE: (u32, u32) = (760, 420);
+const SIZE: (u32, u32) = (890, 420);
+
+/// What is left for the lines' names, beside the lines.
+const NAMES: u32 = 240;
+
+/// From one name to the next, and from the top to the first.
+const NAME_HEIGHT: i32 = 20;
+const NAMES_FROM: i32 = 48;
 
 impl Plot {
     pub(super) fn draw(&self, file: &Path) {
@@ -133,7 +149,8 @@ impl Plot {
         let points = || self.lines.iter().flat_map(|(_, points)| points);
         let area = SVGBackend::new(file, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
+        let (lines, names) = area.split_horizontally(SIZE.0 - NAMES);
+        let mut chart = ChartBuilder::on(&lines)
             .caption(self.title, ("sans-serif", 16))
             .margin(12)
             .margin_right(36)
@@ -151,21 +168,19 @@ impl Plot {
             .y_label_formatter(&|place| self.y.label(*place))
             .light_line_style(TRANSPARENT)
             .draw()?;
+        let mut below = NAMES_FROM;
         for ((name, points), colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
             let places = points
                 .iter()
                 .map(|(x, y)| (self.x.scale.place(*x), self.y.scale.place(*y)));
-            chart
-                .draw_series(LineSeries::new(places, colour.stroke_width(2)).point_size(3))?
-                .label(name)
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+            let style = colour.stroke_width(2);
+            chart.draw_series(LineSeries::new(places, style).point_size(3))?;
+            names.draw(&PathElement::new([(0, below), (16, below)], style))?;
+            let middle = Pos::new(HPos::Left, VPos::Center);
+            let text = ("sans-serif", 12).into_font().into_text_style(&names);
+            names.draw(&Text::new(name.as_str(), (24, below), text.pos(middle)))?;
+            below += NAME_HEIGHT;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
         area.present()?;
         Ok(())
     }
