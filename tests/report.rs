@@ -156,7 +156,7 @@ fn what_a_bug_needs_is_shown_and_nothing_of_anybodys() {
     let online = everything.report(["--online"]).stdout();
     for words in [
         "sound     user1@domain1 login: let in by AUTHENTICATE PLAIN",
-        "sound     keychain: Secret Service wrote",
+        "sound     keychain: Secret Service (gnome-keyring-daemon) wrote",
     ] {
         assert!(online.contains(words), "{words}\n{online}");
     }

@@ -25,6 +25,7 @@ pub fn program() -> Value {
         ("long-tests", cfg!(feature = "long-tests")),
         ("browser-tests", cfg!(feature = "browser-tests")),
         ("interop-tests", cfg!(feature = "interop-tests")),
+        ("keychain-tests", cfg!(feature = "keychain-tests")),
     ];
     let features: Vec<_> = features
         .into_iter()
