@@ -148,6 +148,7 @@ async fn talk(stream: TlsStream<TcpStream>, house: &House, is_in: &mut bool) -> 
     let greeting = format!("* OK [{CAPABILITIES}] ready\r\n");
     stream.get_mut().write_all(greeting.as_bytes()).await?;
     let mut user = String::new();
+    let mut announced = 0;
     let mut idle: Option<String> = None;
     let (bell, mut rings) = mpsc::unbounded_channel();
     let mut line = Vec::new();
@@ -184,7 +185,17 @@ async fn talk(stream: TlsStream<TcpStream>, house: &House, is_in: &mut bool) -> 
             if command == "IDLE" {
                 idle = Some(tag.to_owned());
             }
-            reply(tag, command, lock(house).mailboxes.get(&user))
+            let state = lock(house);
+            let mailbox = state.mailboxes.get(&user);
+            // A mail is announced before anything is said of it (RFC 3501, section 7.3.1).
+            let exists = mailbox.map_or(0, |mailbox| mailbox.mails.len());
+            let news = if exists > announced && command.starts_with("UID FETCH") {
+                format!("* {exists} EXISTS\r\n")
+            } else {
+                String::new()
+            };
+            announced = exists;
+            news + &reply(tag, command, mailbox)
         };
         stream.get_mut().write_all(said.as_bytes()).await?;
         stream.get_mut().flush().await?;
