@@ -3,7 +3,7 @@
 
 mod lab;
 
-use lab::{Ca, Daemon, Front, Program, Stage, USERNAME, account};
+use lab::{Ca, Daemon, Front, Program, Stage, USERNAME};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -208,13 +208,7 @@ fn a_locked_keychain() {
 fn five_wait_on_one_connection_and_each_gets_its_own() {
     let stage = Stage::new();
     let front = Front::start(stage.dovecot.imap_port(), &Ca::shared().localhost, &[]);
-    stage.write_config(&account(
-        stage.user,
-        front.port(),
-        "implicit",
-        &stage.dovecot.ca_file(),
-        &stage.password_file,
-    ));
+    stage.configure_behind(front.port());
     let daemon = Daemon::start(&stage);
     let usernames = ["a", "b", "c", "d", "e"].map(|name| format!("{name}@acme.example"));
     let waiting = usernames.each_ref().map(|username| {

@@ -3,7 +3,7 @@
 
 mod lab;
 
-use lab::{Ca, Daemon, Front, Options, SecretService, Stage, USERNAME, Wire, account, other_mail};
+use lab::{Ca, Daemon, Front, Options, SecretService, Stage, USERNAME, Wire, other_mail};
 use std::time::Duration;
 
 /// After TCP has connected: TLS 1.3, the greeting (which a server sends only once it has the handshake's last message),
@@ -38,23 +38,13 @@ fn stage() -> Stage {
     stage
 }
 
-fn behind(stage: &Stage, port: u16) {
-    stage.write_config(&account(
-        stage.user,
-        port,
-        "implicit",
-        &stage.dovecot.ca_file(),
-        &stage.password_file,
-    ));
-}
-
 /// Starts the program, which reaches the server by `port`, and ends it again once `armed` has come back.
 fn each_start(stage: &Stage, port: impl Fn() -> u16, mut armed: impl FnMut(Start)) {
     stage.configure("");
     let cursor = stage.program().run(["arm"]).expect_code(0).stdout();
     Daemon::start(stage).stop();
     for start in [Start::From, Start::Run, Start::Daemon] {
-        behind(stage, port());
+        stage.configure_behind(port());
         let arguments: &[&str] = match start {
             Start::From => &["-v", "wait", USERNAME, "--from", cursor.trim()],
             Start::Run => &["-v", "run", USERNAME, "--", "sleep", "2"],

@@ -5,7 +5,7 @@ mod lab;
 
 use lab::{
     Ca, Front, Options, QUOTES, SERVICE, SecretService, Stage, TokenMail, UMLAUT, USERNAME, User,
-    account, capability, other_mail, random_token,
+    capability, other_mail, random_token,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -205,13 +205,7 @@ fn a_look_back_without_within_goes_by_sequence_number() {
 /// Puts a listener before the stage's Dovecot that hides `hidden`, and the configuration behind it.
 fn front(stage: &Stage, hidden: &[&str]) -> Front {
     let front = Front::start(stage.dovecot.imap_port(), &Ca::shared().localhost, hidden);
-    stage.write_config(&account(
-        stage.user,
-        front.port(),
-        "implicit",
-        &stage.dovecot.ca_file(),
-        &stage.password_file,
-    ));
+    stage.configure_behind(front.port());
     front
 }
 

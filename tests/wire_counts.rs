@@ -3,7 +3,7 @@
 
 mod lab;
 
-use lab::{Ca, Daemon, Front, Stage, Turn, USERNAME, account, eventually};
+use lab::{Ca, Daemon, Front, Stage, Turn, USERNAME, eventually};
 use std::time::Duration;
 
 /// How many mails come, one after the other, on one connection.
@@ -31,13 +31,7 @@ fn untagged(command: &str) -> &str {
 fn an_announced_mail_costs_one_round_trip_and_then_the_next_idle() {
     let stage = Stage::new();
     let front = Front::start(stage.dovecot.imap_port(), &Ca::shared().localhost, &[]);
-    stage.write_config(&account(
-        stage.user,
-        front.port(),
-        "implicit",
-        &stage.dovecot.ca_file(),
-        &stage.password_file,
-    ));
+    stage.configure_behind(front.port());
     let daemon = Daemon::start(&stage);
     let turns = || front.conversations()[0].turns.clone();
     let is_idle = || {

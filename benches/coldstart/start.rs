@@ -1,6 +1,6 @@
 //! One start of one program, until the server has confirmed that it announces new mail.
 
-use super::lab::{Carried, Daemon, Program, Running, Stage, USERNAME, Wire, account};
+use super::lab::{Carried, Daemon, Program, Running, Stage, USERNAME, Wire};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -86,13 +86,7 @@ impl Track {
 
     /// Whoever starts ours from now on connects there.
     pub(crate) fn reach(&self, port: u16) {
-        self.stage.write_config(&account(
-            self.stage.user,
-            port,
-            "implicit",
-            &self.stage.dovecot.ca_file(),
-            &self.stage.password_file,
-        ));
+        self.stage.configure_behind(port);
     }
 
     /// Starts a program, and waits until it says that it idles, or is about to.

@@ -47,13 +47,7 @@ impl Stage {
     pub fn behind_faults() -> (Self, Faults) {
         let stage = Self::new();
         let faults = Faults::before(stage.dovecot.imaps_port());
-        stage.write_config(&account(
-            stage.user,
-            faults.port(),
-            "implicit",
-            &stage.dovecot.ca_file(),
-            &stage.password_file,
-        ));
+        stage.configure_behind(faults.port());
         (stage, faults)
     }
 
@@ -76,6 +70,13 @@ impl Stage {
     pub fn configure(&self, lines: &str) {
         let account = self.dovecot.account(self.user, &self.password_file);
         self.write_config(&format!("{account}{lines}\n"));
+    }
+
+    /// Its account, behind a listener on this port that stands before its mail server.
+    pub fn configure_behind(&self, port: u16) {
+        let ca = self.dovecot.ca_file();
+        let account = account(self.user, port, "implicit", &ca, &self.password_file);
+        self.write_config(&account);
     }
 
     /// A configuration, with the lab's keys in place of DNS.
