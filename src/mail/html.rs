@@ -1,26 +1,113 @@
 //! An HTML part as lines of text, so that a value never gains or loses a character.
 //!
 //! The markup is flattened first: of all tags only line breaks and quotations are left, none nested, none with
-//! attributes. What html2text then parses and renders is a list of lines, so its cost is linear whatever came in
-//! (nested elements, formatting elements and attributes cost html5ever quadratic time), nothing is laid out in
-//! columns, and no link, list or bold text is decorated.
+//! attributes. So html5ever's tokenizer, which undoes character references as browsers do, meets nothing whose cost is
+//! not linear; nothing is laid out in columns, and no link, list or bold text is decorated.
 
-use html2text::render::{TaggedLine, TextDecorator};
-use memchr::{memchr, memchr_iter, memmem};
+use std::cell::RefCell;
+
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
+use zeroize::Zeroizing;
 
 use super::mime::CUT;
+use super::reading::is_invisible;
 
-/// Renders the flattened markup; `None` where html2text fails.
-pub(super) fn render(flat: &str) -> Option<String> {
-    // No line is longer than the whole, so none is wrapped.
-    let width = flat.len().max(1);
-    html2text::config::with_decorator(Undecorated)
-        .raw_mode(true)
-        .no_link_wrapping()
-        .unicode_strikeout(false)
-        .allow_width_overflow()
-        .string_from_read(flat.as_bytes(), width)
-        .ok()
+/// The lines that the flattened markup shows; those of a quotation begin with `> `.
+pub(super) fn render(flat: &str) -> Zeroizing<String> {
+    let input = BufferQueue::default();
+    input.push_back(StrTendril::from_slice(flat));
+    let tokenizer = Tokenizer::new(Screen::new(flat.len()), TokenizerOpts::default());
+    // Nothing of what is left of the markup makes the tokenizer stop before the end.
+    let _ = tokenizer.feed(&input);
+    tokenizer.end();
+    tokenizer.sink.0.into_inner().text
+}
+
+/// What a reader sees, as tokens add to it.
+struct Screen(RefCell<Lines>);
+
+struct Lines {
+    text: Zeroizing<String>,
+    is_quoted: bool,
+    /// Nothing stands in the last line.
+    is_new: bool,
+    /// Blanks stand behind what stands in the last line.
+    is_parted: bool,
+}
+
+impl Screen {
+    /// For about so many octets.
+    fn new(size: usize) -> Self {
+        Self(RefCell::new(Lines {
+            text: Zeroizing::new(String::with_capacity(size)),
+            is_quoted: false,
+            is_new: true,
+            is_parted: false,
+        }))
+    }
+}
+
+impl TokenSink for Screen {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        let mut lines = self.0.borrow_mut();
+        match token {
+            Token::CharacterTokens(text) => lines.add(&text),
+            Token::TagToken(tag) => lines.begin(&tag),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+impl Lines {
+    /// Adds text, in which any blanks in a row are one (CSS Text Level 3, section 4.1.1).
+    fn add(&mut self, text: &str) {
+        let mut words = text.split(|c: char| c.is_ascii_whitespace());
+        self.join(words.next().unwrap_or_default());
+        for word in words {
+            self.is_parted = true;
+            self.join(word);
+        }
+    }
+
+    /// Adds what may be the rest of a word.
+    fn join(&mut self, word: &str) {
+        if word.is_empty() {
+            return;
+        }
+        if self.is_new {
+            self.text.push_str(if self.is_quoted { "> " } else { "" });
+        } else if self.is_parted {
+            self.text.push(' ');
+        }
+        self.is_new = false;
+        self.is_parted = false;
+        if word.bytes().all(|octet| octet.is_ascii_graphic()) {
+            self.text.push_str(word);
+        } else {
+            self.text.extend(word.split(shows_nothing));
+        }
+    }
+
+    /// Begins a line, and perhaps a quotation or what stands below it.
+    fn begin(&mut self, tag: &Tag) {
+        self.text.push('\n');
+        self.is_new = true;
+        if &*tag.name == "blockquote" {
+            self.is_quoted = tag.kind == TagKind::StartTag;
+        }
+    }
+}
+
+/// Control characters, and what [`is_invisible`] names, but the mark of what is cut.
+fn shows_nothing(c: char) -> bool {
+    c != CUT && (c.is_control() && !c.is_whitespace() || is_invisible(c))
 }
 
 /// Elements whose content is no text (WHATWG HTML, section 13.1.2: raw text, and the title).
@@ -97,7 +184,7 @@ pub(super) fn flatten(html: &str) -> String {
         preformatted: 0,
     };
     let mut rest = html;
-    while let Some(open) = rest.find('<') {
+    while let Some(open) = memchr(b'<', rest.as_bytes()) {
         flat.text(&rest[..open]);
         rest = &rest[open..];
         match Markup::at_start_of(rest.as_bytes()) {
@@ -128,34 +215,44 @@ struct Flat {
 
 impl Flat {
     fn text(&mut self, text: &str) {
-        // A blank like any other here; as a blank it lets `mime` tell that a run of letters ends.
-        let text = text.replace("&nbsp;", " ");
-        if self.preformatted == 0 {
-            self.out.push_str(&text);
-        } else {
-            self.out.push_str(&text.replace('\n', "<br>"));
+        let mut rest = text;
+        while let Some(at) = memchr2(b'&', b'\n', rest.as_bytes()) {
+            let (above, mark) = rest.split_at(at);
+            self.out.push_str(above);
+            // A blank like any other here; as a blank it lets `mime` tell that a run of letters ends.
+            if let Some(below) = mark.strip_prefix("&nbsp;") {
+                self.out.push(' ');
+                rest = below;
+            } else {
+                let (mark, below) = mark.split_at(1);
+                let is_line_end = mark == "\n" && self.preformatted > 0;
+                self.out.push_str(if is_line_end { "<br>" } else { mark });
+                rest = below;
+            }
         }
+        self.out.push_str(rest);
     }
 
     fn tag(&mut self, name: &[u8], closes: bool) {
         if !is_line(name) {
             return;
         }
-        match (name.to_ascii_lowercase().as_slice(), closes) {
-            (b"blockquote", false) => {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match closes {
+            false if is(b"blockquote") => {
                 self.quotations += 1;
                 if self.quotations == 1 {
                     return self.out.push_str("<blockquote>");
                 }
             }
-            (b"blockquote", true) if self.quotations > 0 => {
+            true if is(b"blockquote") && self.quotations > 0 => {
                 self.quotations -= 1;
                 if self.quotations == 0 {
                     return self.out.push_str("</blockquote>");
                 }
             }
-            (b"pre", false) => self.preformatted += 1,
-            (b"pre", true) => self.preformatted = self.preformatted.saturating_sub(1),
+            false if is(b"pre") => self.preformatted += 1,
+            true if is(b"pre") => self.preformatted = self.preformatted.saturating_sub(1),
             _ => {}
         }
         self.out.push_str("<br>");
@@ -251,70 +348,6 @@ fn content_end(text: &[u8], content: usize, name: &[u8]) -> Option<usize> {
         })
 }
 
-/// Rendering that adds nothing but the mark of a quotation.
-#[derive(Clone)]
-struct Undecorated;
-
-const NOTHING: (String, ()) = (String::new(), ());
-
-impl TextDecorator for Undecorated {
-    type Annotation = ();
-
-    fn decorate_link_start(&mut self, _url: &str) -> (String, ()) {
-        NOTHING
-    }
-    fn decorate_link_end(&mut self) -> String {
-        String::new()
-    }
-    fn decorate_em_start(&self) -> (String, ()) {
-        NOTHING
-    }
-    fn decorate_em_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_strong_start(&self) -> (String, ()) {
-        NOTHING
-    }
-    fn decorate_strong_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_strikeout_start(&self) -> (String, ()) {
-        NOTHING
-    }
-    fn decorate_strikeout_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_code_start(&self) -> (String, ()) {
-        NOTHING
-    }
-    fn decorate_code_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_preformat_first(&self) {}
-    fn decorate_preformat_cont(&self) {}
-    fn decorate_image(&mut self, _src: &str, _title: &str) -> (String, ()) {
-        NOTHING
-    }
-    fn header_prefix(&self, _level: usize) -> String {
-        String::new()
-    }
-    fn quote_prefix(&self) -> String {
-        "> ".to_owned()
-    }
-    fn unordered_item_prefix(&self) -> String {
-        String::new()
-    }
-    fn ordered_item_prefix(&self, _i: i64) -> String {
-        String::new()
-    }
-    fn make_subblock_decorator(&self) -> Self {
-        Self
-    }
-    fn finalise(&mut self, _urls: Vec<String>) -> Vec<TaggedLine<()>> {
-        Vec::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::mutation::{Dice, fixtures};
@@ -322,7 +355,7 @@ mod tests {
 
     /// The lines that hold something.
     fn lines(html: &str) -> Vec<String> {
-        let text = render(&flatten(html)).expect("rendered");
+        let text = render(&flatten(html));
         text.lines()
             .map(|line| line.trim().to_owned())
             .filter(|line| !matches!(line.as_str(), "" | ">"))
@@ -378,6 +411,14 @@ mod tests {
         let html = "<!DOCTYPE html><?xml version=\"1.0\"?><title>t</title><style>p > a {}</style><!-- <p>c</p> -->\
                     <!-->a<![if !mso]>b<![endif]><script>\"</p>\"</SCRIPT>c</>d < e &lt; f & g";
         assert_eq!(lines(html), ["abcd < e < f & g"]);
+    }
+
+    #[test]
+    fn what_shows_nothing_is_not_there() {
+        assert_eq!(
+            lines("T&shy;o\u{200B}k\u{1}en:&nbsp;&#65;b&#x31;<br>&ZeroWidthSpace;&gt; quoted"),
+            ["Token: Ab1", "> quoted"]
+        );
     }
 
     #[test]

@@ -249,11 +249,8 @@ fn render(flat: &str, rules: &Rules) -> (Zeroizing<String>, Option<Unread>) {
     if !(rules.may_be_shown_by)(flat) {
         return (Zeroizing::default(), None);
     }
-    let rendered = (flat.len() <= MAX_FLAT_HTML)
-        .then(|| html::render(flat))
-        .flatten();
-    match rendered {
-        Some(text) => (Zeroizing::new(text), None),
-        None => (Zeroizing::default(), Some(Unread::HtmlTooLarge)),
+    if flat.len() > MAX_FLAT_HTML {
+        return (Zeroizing::default(), Some(Unread::HtmlTooLarge));
     }
+    (html::render(flat), None)
 }
