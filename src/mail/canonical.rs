@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 
 use mail_auth::dkim::Canonicalization;
-use memchr::memchr;
+use memchr::{memchr, memmem};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a body in each canonical form, computed once however many signatures ask.
@@ -79,7 +79,7 @@ fn write_body(body: &[u8], form: Canonicalization, mut write: impl FnMut(&[u8]))
 
 /// Whether any blank of the line is not a single space; in most lines none is.
 fn has_long_blank(line: &[u8]) -> bool {
-    line.contains(&b'\t') || line.windows(2).any(|pair| pair == b"  ")
+    memchr(b'\t', line).is_some() || memmem::find(line, b"  ").is_some()
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -67,6 +67,9 @@ pub(super) fn is_subject_of(known: &[&str], subject: &str) -> bool {
 
 /// Whether a decoded subject is that of a reply or a forward: `Re:`, `AW[2]:`, `[EXTERNAL] Fwd:`, `Sandbox: Re:`.
 pub(super) fn is_reply_or_forward(subject: &str) -> bool {
+    if !subject.contains([':', '：']) {
+        return false;
+    }
     let mut rest: String = subject
         .chars()
         .map(half_width)

@@ -1,5 +1,8 @@
 //! Which parts of a mail a reader is shown, as text.
 
+use std::mem;
+
+use mailparse::body::Body;
 use mailparse::{
     DispositionType, MailHeaderMap, ParsedContentType, ParsedMail, parse_content_disposition,
 };
@@ -9,6 +12,7 @@ use zeroize::Zeroizing;
 use super::html;
 use super::kind::Rules;
 use super::mime_fields::MimeFields;
+use super::quoted_printable;
 
 /// Why a mail, or its HTML, was not read. No token mail is like that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,15 +231,27 @@ pub(super) fn is_attached_part(part: &ParsedMail) -> bool {
 
 /// The part's text; empty where its transfer encoding is broken.
 fn decoded(part: &ParsedMail) -> Zeroizing<String> {
+    let is_labelled = |charset: &str| part.ctype.charset.eq_ignore_ascii_case(charset);
+    let is_utf8 = is_labelled("utf-8");
     // Without a charset the label is us-ascii, but mails that omit it are UTF-8 more often than Windows-1252.
-    let utf8 = if part.ctype.charset.eq_ignore_ascii_case("us-ascii") {
-        part.get_body_raw()
-            .ok()
-            .and_then(|raw| String::from_utf8(raw).ok())
+    let utf8 = if is_utf8 || is_labelled("us-ascii") {
+        octets(part).and_then(|octets| String::from_utf8(octets).ok())
     } else {
         None
     };
+    // A byte order mark belongs to the encoding, and mailparse knows it.
+    let utf8 = utf8.filter(|text| !(is_utf8 && text.starts_with('\u{FEFF}')));
     Zeroizing::new(utf8.or_else(|| part.get_body().ok()).unwrap_or_default())
+}
+
+/// The part's octets, with the transfer encoding undone.
+fn octets(part: &ParsedMail) -> Option<Vec<u8>> {
+    match part.get_body_encoded() {
+        Body::QuotedPrintable(body) => {
+            Some(mem::take(&mut *quoted_printable::decoded(body.get_raw())))
+        }
+        _ => part.get_body_raw().ok(),
+    }
 }
 
 /// Why the HTML of a mail would not be read, told without reading it.

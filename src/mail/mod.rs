@@ -5,7 +5,7 @@
 //! glance   whether a mail is worth reading: most are not
 //! header   the header section, byte by byte (RFC 5322)
 //! mime     which parts a reader is shown (RFC 2045, 2046, 2183), and how much of a mail we look at
-//!          (mime_fields: how much work its parts are, told without parsing them)
+//!          (mime_fields: how much work its parts are, told without parsing them; quoted_printable: that encoding)
 //! html     an HTML part as lines of text
 //! kind     what tells token mails and code mails from other mail, each in a file of its own
 //! reading  username and value by structure; labels are the second witness
@@ -42,6 +42,7 @@ mod mime_fields;
 mod mutation;
 mod policy;
 mod proof;
+mod quoted_printable;
 mod reading;
 mod refusal;
 mod results;

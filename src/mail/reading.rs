@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use memchr::memchr2_iter;
 use regex::Regex;
 use zeroize::Zeroizing;
 
@@ -43,7 +44,7 @@ struct Find {
 
 impl Reading {
     pub(super) fn of(text: &str, rules: &'static Rules) -> Self {
-        let lines: Vec<Line> = text.split(['\n', '\r']).filter_map(Line::of).collect();
+        let lines = lines(text);
         let mut usernames: Vec<Username> = Vec::new();
         let mut finds = Vec::new();
         let mut values = Vec::new();
@@ -221,6 +222,18 @@ pub(super) fn agreed(
         known_label: reading.finds.iter().any(|find| find.known_label),
         warnings,
     })
+}
+
+/// The non-blank lines.
+fn lines(text: &str) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    let mut begin = 0;
+    let ends = memchr2_iter(b'\n', b'\r', text.as_bytes());
+    for end in ends.chain([text.len()]) {
+        lines.extend(Line::of(&text[begin..end]));
+        begin = end + 1;
+    }
+    lines
 }
 
 /// A non-blank line, without marks of quotation and invisible characters.

@@ -1,12 +1,14 @@
 //! One DKIM-Signature field (RFC 6376, section 3.5), and what it must say to count here, whatever its key says.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use mail_auth::common::crypto::{Algorithm, VerifyingKey};
 use mail_auth::dkim::Canonicalization;
+use memchr::memchr_iter;
 
 use super::header::{Field, Section};
 use super::tag_list::{TagList, trimmed};
@@ -129,41 +131,46 @@ impl<'a> Signature<'a> {
         // The field itself comes last, without `b=` and without its line end.
         let own = with_crlf(self.unsigned_value.as_bytes());
         let own = own.strip_suffix(b"\r\n").unwrap_or(&own);
-        hashed.push((self.field.name(), own.to_vec()));
-        let mut hashed = hashed.iter().map(|(name, value)| (*name, value.as_slice()));
+        hashed.push((self.field.name(), Cow::Borrowed(own)));
+        let mut hashed = hashed.iter().map(|(name, value)| (*name, &**value));
         key.verify(&mut hashed, &self.octets, self.header_form, self.algorithm)
             .is_ok()
     }
 }
 
-/// The fields of a mail by name, the last first: signers count from the bottom, since fields are added at the top
-/// (RFC 6376, section 5.4.2).
-pub(super) struct FieldsFromBottom<'a>(HashMap<String, Vec<Field<'a>>>);
+/// The fields of a mail in the order of their names, and of each name the last first: signers count from the bottom,
+/// since fields are added at the top (RFC 6376, section 5.4.2).
+pub(super) struct FieldsFromBottom<'a>(Vec<Field<'a>>);
 
 impl<'a> FieldsFromBottom<'a> {
     pub(super) fn of(section: &Section<'a>) -> Self {
-        let mut by_name: HashMap<String, Vec<Field<'a>>> = HashMap::new();
-        for &field in section.fields().iter().rev() {
-            let name = String::from_utf8_lossy(field.name()).to_ascii_lowercase();
-            by_name.entry(name).or_default().push(field);
-        }
-        Self(by_name)
+        let mut fields: Vec<Field> = section.fields().iter().rev().copied().collect();
+        fields.sort_by(|one, other| compare(one.name(), other.name()));
+        Self(fields)
     }
 
     /// The fields that `h=` names, in its order: for each time a name stands there, the next field of this name from
     /// the bottom, or nothing where there is none left.
-    fn chosen(&self, signed: &[String], own: Field) -> Vec<(&'a [u8], Vec<u8>)> {
-        let mut used: HashMap<&str, usize> = HashMap::new();
-        let mut chosen = Vec::new();
+    fn chosen(&self, signed: &[String], own: Field) -> Vec<(&'a [u8], Cow<'a, [u8]>)> {
+        // How many fields of a name are used up, where the first of them stands.
+        let mut used = vec![0; self.0.len()];
+        let mut chosen = Vec::with_capacity(signed.len() + 1);
         for name in signed {
-            let next = used.entry(name).or_default();
-            let fields = self.0.get(name).map_or(&[][..], Vec::as_slice);
-            let mut left = fields.iter().skip(*next);
-            let mut field = left.next();
-            *next += 1;
+            let is_before = |field: &Field| compare(field.name(), name.as_bytes()).is_lt();
+            let first = self.0.partition_point(is_before);
+            let Some(used) = used.get_mut(first) else {
+                continue;
+            };
+            let next = |used: &mut usize| {
+                let field = self.0.get(first + *used)?;
+                field.is_named(name).then(|| {
+                    *used += 1;
+                    *field
+                })
+            };
+            let mut field = next(used);
             if field.is_some_and(|field| field.is(own)) {
-                field = left.next();
-                *next += 1;
+                field = next(used);
             }
             chosen
                 .extend(field.map(|field| (field.name(), with_crlf(field.raw_value().as_bytes()))));
@@ -172,15 +179,25 @@ impl<'a> FieldsFromBottom<'a> {
     }
 }
 
+/// The order of two names in any case.
+fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    let lower = u8::to_ascii_lowercase;
+    one.iter().map(lower).cmp(other.iter().map(lower))
+}
+
 /// The value with CRLF at the end of each line: it was signed so, and is kept with LF in files.
-fn with_crlf(value: &[u8]) -> Vec<u8> {
+fn with_crlf(value: &[u8]) -> Cow<'_, [u8]> {
+    let is_crlf = |end: usize| value[..end].ends_with(b"\r");
+    if value.ends_with(b"\n") && memchr_iter(b'\n', value).all(is_crlf) {
+        return Cow::Borrowed(value);
+    }
     let mut lines = Vec::with_capacity(value.len() + 2);
     for line in value.split_inclusive(|&byte| byte == b'\n') {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         lines.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
         lines.extend_from_slice(b"\r\n");
     }
-    lines
+    Cow::Owned(lines)
 }
 
 /// `a=` (RFC 6376, section 3.3; RFC 8463). SHA-1 is refused as RFC 8301 demands.

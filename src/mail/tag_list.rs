@@ -54,7 +54,9 @@ impl<'a> TagList<'a> {
     pub(super) fn get_unfolded(&self, name: &str) -> Option<String> {
         let value = self.tag(name)?.value;
         // A value holds no other whitespace (see `is_value`).
-        Some(value.split_ascii_whitespace().collect())
+        let mut unfolded = String::with_capacity(value.len());
+        unfolded.extend(value.split_ascii_whitespace());
+        Some(unfolded)
     }
 
     /// The text with the value of this tag, and the blanks around the value, taken out.
@@ -88,9 +90,10 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_value(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
+    // Without stopping, so that many octets are looked at at a time.
+    value.bytes().fold(true, |is_value, byte| {
+        is_value & matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Whether a mail is worth reading at all, told from its octets: most mail is no token mail.
 //!
 //! ```text
-//! head               where the header section ends, and what it says of the body
-//! claim              whether a token may stand below a username
-//! html               the lines of an HTML text, unrendered
-//! username           whether a line may end in a username
-//! word               whether a line may end in a token
-//! quoted_printable   that encoding, undone faster than mailparse does it
+//! head      where the header section ends, and what it says of the body
+//! claim     whether a token may stand below a username
+//! html      the lines of an HTML text, unrendered
+//! username  whether a line may end in a username
+//! word      whether a line may end in a token
 //! ```
 //!
 //! It is taken at mail of others than the listed senders alone (see [`super::judge`]). [`Glance::at`] takes some mails that claim nothing for suspects, and none for innocent that [`super::judge`] would
@@ -29,7 +28,6 @@
 mod claim;
 mod head;
 mod html;
-mod quoted_printable;
 mod username;
 mod word;
 
@@ -39,6 +37,7 @@ use zeroize::Zeroizing;
 
 use super::mime;
 use super::mime_fields::{MimeFields, Writing};
+use super::quoted_printable;
 use head::Head;
 use word::Alphabet;
 

@@ -1,11 +1,8 @@
 //! A glance changes no verdict and no reason: shown over mutations of all fixtures. `fuzz/` goes on from here.
 
-use mailparse::ParsedContentType;
-use mailparse::body::Body;
-
 use super::super::mutation::{Dice, fixtures};
 use super::super::{Policy, Unasked, Verdict, at_a_glance, judge, read};
-use super::{Glance, quoted_printable};
+use super::Glance;
 
 /// Whether the mail claims; panics where a glance makes a difference.
 #[track_caller]
@@ -55,34 +52,6 @@ fn most_mails_without_a_token_are_told_at_a_glance() {
         .filter(|(path, _)| path.to_string_lossy().contains("not-a-token-mail"))
         .filter(|(_, raw)| Glance::at(raw) == Glance::Innocent);
     assert!(others.count() > 0);
-}
-
-#[test]
-fn quoted_printable_is_decoded_as_mailparse_decodes_it() {
-    let pieces: [&[u8]; 16] = [
-        b"=", b"4", b"a", b"F", b"g", b" ", b"\t", b"\r", b"\n", b"\r\n", b"=\r\n", b"=3D", b"==",
-        b"\x80", b"\0", b"\x0B",
-    ];
-    let mut dice = Dice(2);
-    for _ in 0..20_000 {
-        let text: Vec<u8> = (0..dice.throw(12))
-            .flat_map(|_| dice.pick(&pieces).to_vec())
-            .collect();
-        let (content_type, encoding) = (
-            ParsedContentType::default(),
-            Some("quoted-printable".to_owned()),
-        );
-        let Body::QuotedPrintable(body) = Body::new(&text, &content_type, &encoding) else {
-            panic!("not quoted-printable");
-        };
-        let expected = body.get_decoded().expect("robust");
-        assert_eq!(
-            *quoted_printable::decoded(&text),
-            expected,
-            "{}",
-            text.escape_ascii()
-        );
-    }
 }
 
 /// Found by reading: the octets of a label's end may be letters while they are encoded.

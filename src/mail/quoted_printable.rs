@@ -67,3 +67,46 @@ static DIGITS: [u8; 256] = {
     }
     digits
 };
+
+#[cfg(test)]
+mod tests {
+    use mailparse::ParsedContentType;
+    use mailparse::body::Body;
+
+    use super::super::mutation::{Dice, fixtures};
+    use super::*;
+
+    #[track_caller]
+    fn assert_decoded_as_by_mailparse(text: &[u8]) {
+        let (content_type, encoding) = (
+            ParsedContentType::default(),
+            Some("quoted-printable".to_owned()),
+        );
+        let Body::QuotedPrintable(body) = Body::new(text, &content_type, &encoding) else {
+            panic!("not quoted-printable");
+        };
+        let expected = body.get_decoded().expect("robust");
+        assert_eq!(*decoded(text), expected, "{}", text.escape_ascii());
+    }
+
+    #[test]
+    fn it_is_decoded_as_mailparse_decodes_it() {
+        let pieces: [&[u8]; 16] = [
+            b"=", b"4", b"a", b"F", b"g", b" ", b"\t", b"\r", b"\n", b"\r\n", b"=\r\n", b"=3D",
+            b"==", b"\x80", b"\0", b"\x0B",
+        ];
+        let mut dice = Dice(2);
+        for _ in 0..20_000 {
+            let text: Vec<u8> = (0..dice.throw(12))
+                .flat_map(|_| dice.pick(&pieces).to_vec())
+                .collect();
+            assert_decoded_as_by_mailparse(&text);
+        }
+        for (_, mut mail) in fixtures() {
+            for _ in 0..4 {
+                assert_decoded_as_by_mailparse(&mail);
+                dice.mutate(&mut mail);
+            }
+        }
+    }
+}
