@@ -226,7 +226,11 @@ impl Watcher {
         last
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     pub(crate) fn usage(&self) -> Usage {
-        Usage::of(self.process.0.id())
+        Usage::of(self.pid())
     }
 }

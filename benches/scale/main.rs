@@ -1,7 +1,7 @@
 //! What one daemon costs that watches many mailboxes: memory, descriptors, processor time while nothing happens, logins
 //! at the start and after the server was gone, and how soon a mail is stored.
 //!
-//! `cargo bench --bench scale -- --silence 6m` is silent for so long that every mailbox is searched once.
+//! `cargo bench --bench scale -- --silence 1m` is silent for a shorter time than six minutes.
 
 mod daemon;
 #[path = "../../tests/lab/mod.rs"]
@@ -15,7 +15,7 @@ use lab::Random;
 use measure::{Axis, Plot, RUNS, Report, Scale, Summary, Unit, Usage, percentile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::Seen;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Most accounts of the table; the others are measured while that daemon has nothing to do.
@@ -33,9 +33,11 @@ const MAILS: usize = 20;
 /// What an account may take beside the first, in octets.
 const GOAL: f64 = 64.0 * 1024.0;
 
-/// How long nothing happens at least, unless the command line says another time. Every mailbox is searched once in five
-/// minutes.
-const SILENCE: Duration = Duration::from_mins(2);
+/// How long nothing happens, unless the command line says another time. Every mailbox is searched once in five minutes.
+const SILENCE: Duration = Duration::from_mins(6);
+
+/// A part of the silence, measured by itself.
+const PART: Duration = Duration::from_mins(1);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -62,7 +64,7 @@ fn main() {
     // The largest is silent while the others are measured: they share the machine, not the processor time.
     let site = Site::new();
     let (mut server, watcher, mut run) = start(&site, MOST);
-    let quiet = Quiet::begin(&watcher);
+    let quiet = Quiet::begin(&watcher, silence);
     for round in 0..RUNS {
         let elsewhere = Site::new();
         for turn in 0..=FEWER.len() {
@@ -72,7 +74,7 @@ fn main() {
             }
         }
     }
-    let quiet = quiet.end(&watcher, silence);
+    let quiet = quiet.end();
     // Searches of the last mailboxes may still go on.
     thread::sleep(SETTLED);
     run.lose(&mut random, &mut server, &watcher, &site);
@@ -183,29 +185,36 @@ fn by_threads(site: &Site) -> (f64, f64) {
     (one, all)
 }
 
-/// Some time in which nothing happens.
-struct Quiet {
-    since: Instant,
-    usage: Usage,
+/// What a daemon does while nothing happens, each [`PART`] by itself.
+struct Quiet(JoinHandle<Vec<Part>>);
+
+struct Part {
+    processor: Duration,
+    wake_ups: u64,
 }
 
 impl Quiet {
-    fn begin(watcher: &Watcher) -> Self {
-        Self {
-            since: Instant::now(),
-            usage: watcher.usage(),
-        }
+    fn begin(watcher: &Watcher, silence: Duration) -> Self {
+        let pid = watcher.pid();
+        let parts = silence.as_secs().div_ceil(PART.as_secs());
+        Self(thread::spawn(move || {
+            let mut before = Usage::of(pid);
+            let part = |_| {
+                thread::sleep(PART);
+                let now = Usage::of(pid);
+                let part = Part {
+                    processor: now.processor.saturating_sub(before.processor),
+                    wake_ups: now.wake_ups_since(&before),
+                };
+                before = now;
+                part
+            };
+            (0..parts).map(part).collect()
+        }))
     }
 
-    /// Waits until at least so much time has passed; gives what it was, the processor time and the wake-ups.
-    fn end(self, watcher: &Watcher, least: Duration) -> (Duration, Duration, u64) {
-        thread::sleep(least.saturating_sub(self.since.elapsed()));
-        let now = watcher.usage();
-        (
-            self.since.elapsed(),
-            now.processor.saturating_sub(self.usage.processor),
-            now.wake_ups_since(&self.usage),
-        )
+    fn end(self) -> Vec<Part> {
+        self.0.join().expect("it is measured")
     }
 }
 
@@ -219,7 +228,7 @@ fn count(number: usize) -> f64 {
     number as f64
 }
 
-fn report(runs: &[Runs], threads: &[(f64, f64)], quiet: &(Duration, Duration, u64)) {
+fn report(runs: &[Runs], threads: &[(f64, f64)], quiet: &[Part]) {
     let mut report = Report::new("scale");
     let last = &runs[FEWER.len()];
     let first = runs[0].summary(|run| octets(&run.usage)).median;
@@ -301,21 +310,29 @@ fn report(runs: &[Runs], threads: &[(f64, f64)], quiet: &(Duration, Duration, u6
     );
     logins(&mut report, runs);
     latency(&mut report, runs, accounts);
-    let (silent, processor, wake_ups) = *quiet;
+    say_of_silence(&mut report, quiet);
+    report.write();
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn say_of_silence(report: &mut Report, quiet: &[Part]) {
+    let processor: Duration = quiet.iter().map(|part| part.processor).sum();
+    let silent = PART * u32::try_from(quiet.len()).expect("some minutes");
     report.say(format!(
-        "While nothing happened, the daemon with {MOST} accounts used {} of processor time in {:.0} s ({:.3} % of one core) \
-         and was woken {wake_ups} times. Clocks are compared every 30 s, by all accounts at once; each account searches every \
-         5 minutes, with one round trip{}.",
+        "While nothing happened for {} minutes, the daemon with {MOST} accounts used {} of processor time each minute, {} in \
+         all ({:.3} % of one core), and was woken {} times each minute. Clocks are compared every 30 s, by all accounts at \
+         once; each account searches every 5 minutes, with one round trip{}.",
+        quiet.len(),
+        Summary::of(quiet.iter().map(|part| part.processor.as_secs_f64())).show(Unit::Seconds),
         Unit::Seconds.show(processor.as_secs_f64()),
-        silent.as_secs_f64(),
         100.0 * processor.as_secs_f64() / silent.as_secs_f64(),
-        if silent < Duration::from_mins(5) {
-            "; this time was too short for that: `cargo bench --bench scale -- --silence 6m` includes it"
+        Summary::of(quiet.iter().map(|part| part.wake_ups as f64)).show(Unit::Count),
+        if silent > Duration::from_mins(5) {
+            ", and did so in the busiest of these minutes"
         } else {
-            ""
+            ", which this time was too short for"
         },
     ));
-    report.write();
 }
 
 fn logins(report: &mut Report, runs: &[Runs]) {

@@ -251,20 +251,32 @@ fn reply(tag: &str, command: &str, mailbox: Option<&Mailbox>) -> String {
 fn fetch(tag: &str, command: &str, mails: &[String]) -> String {
     let from = command.split([' ', ':']).nth(2).unwrap_or_default();
     let from: usize = from.parse().unwrap_or(usize::MAX);
-    let with_body = command.contains("BODY.PEEK[]");
+    let section = command
+        .split_once("BODY.PEEK[")
+        .and_then(|(_, section)| section.split_once(']'))
+        .map(|(section, _)| section);
     let mut said = String::new();
     for (number, mail) in (1..).zip(mails).filter(|(number, _)| *number >= from) {
-        if with_body {
-            write!(
-                said,
-                "* {number} FETCH (UID {number} RFC822.SIZE {0} INTERNALDATE \"24-Nov-2026 10:00:00 +0000\" \
-                 BODY[]<0> {{{0}}}\r\n{mail})\r\n",
-                mail.len()
-            )
-            .expect("text");
-        } else {
-            write!(said, "* {number} FETCH (UID {number})\r\n").expect("text");
-        }
+        let (name, octets) = match section {
+            None => {
+                write!(said, "* {number} FETCH (UID {number})\r\n").expect("text");
+                continue;
+            }
+            Some("") => ("BODY[]<0>".to_owned(), mail.as_str()),
+            // Of the header section or some of its fields: all of it.
+            Some(section) => {
+                let end = mail.find("\r\n\r\n").map_or(mail.len(), |end| end + 4);
+                (format!("BODY[{section}]"), &mail[..end])
+            }
+        };
+        write!(
+            said,
+            "* {number} FETCH (UID {number} RFC822.SIZE {} INTERNALDATE \"24-Nov-2026 10:00:00 +0000\" \
+             {name} {{{}}}\r\n{octets})\r\n",
+            mail.len(),
+            octets.len()
+        )
+        .expect("text");
     }
     said + &format!("{tag} OK done\r\n")
 }

@@ -110,6 +110,26 @@ async fn an_announced_mail_is_fetched_with_the_end_of_idle() {
     assert_eq!(next.as_second() - condition.since.as_second(), 307);
 }
 
+/// Found by `benches/scale`: such a mail took three more round trips.
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_is_announced_to_a_session_as_old_as_they_get_is_fetched_as_soon() {
+    let watched = resident().await;
+    watched.pass(595).await;
+    watched.lines();
+    watched.deliver(100);
+    watched.pass(1).await;
+    assert_eq!(
+        watched.lines(),
+        [
+            "595 DONE",
+            "595 UID FETCH 100:*",
+            "595 — mail 100 by Watch",
+            "595 — moved INBOX 101",
+            "595 IDLE"
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_announced_and_not_there_is_looked_for_after_1_2_and_5_s_and_then_by_date() {
     let watched = resident().await;

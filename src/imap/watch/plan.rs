@@ -25,8 +25,10 @@ const POLL_ATTENDED: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_secs(30);
 
 /// How often the folder is opened anew when it is searched without an announcement: one that was deleted and made
-/// again keeps an open session silent for ever, and only opening it shows the new UIDVALIDITY (seen at Dovecot).
-const REOPEN: Duration = Duration::from_mins(5);
+/// again keeps an open session silent for ever, and only opening it shows the new UIDVALIDITY (seen at Dovecot). A
+/// little less than [`SEARCH`], so that the first search opens it too: that is due five minutes after the login, and
+/// the folder was opened later.
+const REOPEN: Duration = Duration::from_secs(4 * 60 + 30);
 
 /// The same where the server said NO or BAD without being asked, as it does to a session whose folder is gone.
 const REOPEN_DOUBTED: Duration = Duration::from_secs(20);
@@ -288,7 +290,9 @@ impl Plan {
         let is_heard = on.announced && on.fruitless < FRUITLESS;
         if is_heard || on.ordered || at >= on.search_at {
             let open_for = at - on.opened_at;
-            let reopen = open_for >= REOPEN || (on.is_doubted && open_for >= REOPEN_DOUBTED);
+            // A session to which mail is announced is not silent, and the mail is not to wait.
+            let is_old = open_for >= REOPEN && !is_heard;
+            let reopen = is_old || (on.is_doubted && open_for >= REOPEN_DOUBTED);
             return Next::Search { reopen };
         }
         if let Some(other) = on.sweeps.iter().position(|&due| at >= due) {
@@ -567,7 +571,39 @@ mod tests {
     use jiff::Timestamp;
     use tokio::time::Instant;
 
-    use super::{Now, TICK, tick};
+    use super::{Next, Now, Plan, REOPEN_DOUBTED, SEARCH, TICK, Temper, tick};
+
+    /// A resident watch that logged in at the given time, and opened its folder so much later.
+    fn watching(login: Now, opens_in: Duration) -> Plan {
+        let mut plan = Plan::new(Temper::Resident, true, 0, false);
+        plan.logged_in(login);
+        plan.opened(login.ticking + opens_in);
+        plan
+    }
+
+    #[test]
+    fn only_a_search_without_an_announcement_opens_the_folder_anew() {
+        let login = Now {
+            ticking: Instant::now(),
+            wall: Timestamp::UNIX_EPOCH,
+        };
+        let later = |by: Duration| Now {
+            ticking: login.ticking + by,
+            wall: login.wall + by,
+        };
+        let mut quiet = watching(login, Duration::from_secs(2));
+        assert_eq!(quiet.next(later(SEARCH)), Next::Search { reopen: true });
+        let mut heard = watching(login, Duration::ZERO);
+        heard.announced();
+        let next = heard.next(later(SEARCH + TICK));
+        assert_eq!(next, Next::Search { reopen: false });
+        // Unless the server complained: it may be of the folder that the session had.
+        let mut doubted = watching(login, Duration::ZERO);
+        doubted.doubt();
+        doubted.announced();
+        let next = doubted.next(later(REOPEN_DOUBTED));
+        assert_eq!(next, Next::Search { reopen: true });
+    }
 
     #[test]
     fn all_accounts_compare_their_clocks_at_the_same_instants() {
