@@ -51,8 +51,7 @@ pub enum Written {
 /// What a store promises to do, or says why it did not: within a minute, whatever it is waiting for.
 pub(super) type Doing<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
-/// A place where secrets lie. To add one, write a file beside this one and name it in
-/// [`NAMED`](super::choice::NAMED).
+/// A place where secrets lie. To add one, write a file beside this one and name it in [`Named`](super::choice::Named).
 pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Its name for people, who read "the keychain (NAME)" and "stored in the NAME".
     fn name(&self) -> &str;
