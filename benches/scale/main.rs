@@ -1,7 +1,7 @@
 //! What one daemon costs that watches many mailboxes: memory, descriptors, processor time while nothing happens, logins
 //! at the start and after the server was gone, and how soon a mail is stored.
 //!
-//! `cargo bench --bench scale -- --silence 1m` is silent for a shorter time than six minutes.
+//! `cargo bench --bench scale -- --silence 1m` is silent for one minute instead of six.
 
 mod daemon;
 #[path = "../../tests/lab/mod.rs"]

@@ -573,6 +573,13 @@ mod tests {
 
     use super::{Next, Now, Plan, REOPEN_DOUBTED, SEARCH, TICK, Temper, tick};
 
+    fn later(than: Now, by: Duration) -> Now {
+        Now {
+            ticking: than.ticking + by,
+            wall: than.wall + by,
+        }
+    }
+
     /// A resident watch that logged in at the given time, and opened its folder so much later.
     fn watching(login: Now, opens_in: Duration) -> Plan {
         let mut plan = Plan::new(Temper::Resident, true, 0, false);
@@ -587,10 +594,7 @@ mod tests {
             ticking: Instant::now(),
             wall: Timestamp::UNIX_EPOCH,
         };
-        let later = |by: Duration| Now {
-            ticking: login.ticking + by,
-            wall: login.wall + by,
-        };
+        let later = |by| later(login, by);
         let mut quiet = watching(login, Duration::from_secs(2));
         assert_eq!(quiet.next(later(SEARCH)), Next::Search { reopen: true });
         let mut heard = watching(login, Duration::ZERO);
@@ -611,10 +615,7 @@ mod tests {
             ticking: Instant::now(),
             wall: Timestamp::from_millisecond(1_795_000_012_345).expect("a time"),
         };
-        let later = |by: Duration| Now {
-            ticking: first.ticking + by,
-            wall: first.wall + by,
-        };
+        let later = |by| later(first, by);
         let next = tick(first);
         assert!(next > first.ticking && next <= first.ticking + TICK);
         for by in [1, 777, 7_000].map(Duration::from_millis) {
