@@ -10,7 +10,7 @@ use dbus::blocking::stdintf::org_freedesktop_dbus::RequestNameReply;
 use dbus_secret_service::{EncryptionType, Error as ServiceError, SecretService};
 use zeroize::Zeroizing;
 
-use super::{INVALID, Result, SILENT, in_store_words};
+use super::{INVALID, Result, SILENT, StoreError, in_store_words};
 
 /// How long the bus itself may take, which only looks into its own tables.
 const BUS: Duration = Duration::from_secs(2);
@@ -181,11 +181,79 @@ fn is_alive(session: &SecretService) -> bool {
 }
 
 fn connect(prompt: u64) -> Result<SecretService> {
-    let connect = || SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, prompt);
-    // KWallet takes public keys of the full length alone, and one of 256 that the library makes is shorter.
-    let connected = connect().or_else(|error| match error {
-        ServiceError::Dbus(error) if error.name() == Some(INVALID) => connect(),
-        error => Err(error),
-    });
+    let connect = || {
+        with_random_keys(|| {
+            SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, prompt)
+        })
+    };
+    let connected = match connect()? {
+        // KWallet takes public keys of the full length alone, and one of 256 that the library makes is shorter.
+        Err(ServiceError::Dbus(error)) if error.name() == Some(INVALID) => connect()?,
+        connected => connected,
+    };
     connected.map_err(in_store_words)
+}
+
+/// Opens a session whose keys nobody can work out who recorded the bus. The library draws them from the thread's
+/// `fastrand`, which begins with what time it is and which thread this is; here it begins with random octets of the
+/// system. So it does once more when the session is open, for later the library draws from it what it sends in the
+/// open: each secret's initialization vector.
+fn with_random_keys<T>(open: impl FnOnce() -> T) -> Result<T> {
+    let random = || getrandom::u64().map_err(|error| StoreError::PlatformFailure(Box::new(error)));
+    fastrand::seed(random()?);
+    let opened = open();
+    fastrand::seed(random()?);
+    Ok(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the library draws: a generator for the keys while the session is opened, later one for each vector.
+    fn draws() -> [u64; 2] {
+        fastrand::seed(1);
+        let keys = with_random_keys(|| fastrand::Rng::new().get_seed());
+        [keys.unwrap(), fastrand::Rng::new().get_seed()]
+    }
+
+    #[test]
+    fn the_keys_do_not_follow_from_what_the_thread_s_generator_began_with() {
+        let ([keys, vector], [other_keys, other_vector]) = (draws(), draws());
+        assert_ne!(keys, other_keys);
+        assert_ne!(vector, other_vector);
+    }
+
+    #[test]
+    fn what_is_sent_in_the_open_does_not_follow_what_made_the_keys() {
+        let mut after_the_keys = fastrand::Rng::with_seed(0);
+        let opened = with_random_keys(|| {
+            fastrand::Rng::new();
+            after_the_keys.seed(fastrand::get_seed());
+        });
+        opened.unwrap();
+        assert_ne!(fastrand::get_seed(), after_the_keys.get_seed());
+    }
+
+    #[test]
+    fn the_library_draws_from_the_generator_that_is_seeded() {
+        let lock: toml::Table = include_str!("../../../Cargo.lock").parse().unwrap();
+        let packages = lock["package"].as_array().unwrap();
+        let named = |name: &str| {
+            packages
+                .iter()
+                .filter(|package| package["name"].as_str() == Some(name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(named("fastrand").len(), 1, "versions of fastrand");
+        let [library] = named("dbus-secret-service")[..] else {
+            panic!("versions of dbus-secret-service")
+        };
+        let needs = library["dependencies"].as_array().unwrap();
+        assert!(
+            needs
+                .iter()
+                .any(|needed| needed.as_str() == Some("fastrand"))
+        );
+    }
 }
