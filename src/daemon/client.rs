@@ -14,8 +14,9 @@ use super::protocol::{
 };
 use super::socket;
 
-/// How long the daemon may take to greet. It does nothing else first, unless it hangs.
-const GREETING: Duration = Duration::from_secs(1);
+/// How long the daemon may take to greet. It does nothing else first, unless it hangs; but where the machine is busy,
+/// whoever gives up after 1 s says of a sound daemon that it does not answer.
+const GREETING: Duration = Duration::from_secs(5);
 
 /// Why the daemon cannot be asked.
 #[derive(Debug, thiserror::Error)]

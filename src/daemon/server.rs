@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -26,8 +27,8 @@ const CLIENTS: usize = 256;
 /// 1 KiB: 16 MiB where all clients are that far behind.
 const BEHIND: usize = 64;
 
-/// How long a keeper may take to answer: it never does anything slow itself.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long a keeper may take to answer. It never does anything slow itself, but the machine may.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Pause after an accept that failed, which will fail again at once (no more file descriptors).
 const REFUSED: Duration = Duration::from_millis(100);
@@ -178,16 +179,24 @@ async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 async fn status<W: AsyncWrite + Unpin>(outgoing: &mut Outgoing<W>, hub: &Hub) -> io::Result<()> {
     // Once for all accounts: anybody can make these files long.
     let books = Books::read(&hub.ledger);
-    for keeper in hub.all_keepers() {
-        let (tell, told) = oneshot::channel();
-        let _ = keeper.send(Ask::Health(tell)).await;
-        // One that broke is begun again within seconds, and then answers.
-        if let Ok(Ok(health)) = timeout(ANSWER, told).await {
-            let account = account(health, books.as_ref().ok());
-            outgoing.send(&Answer::Account(Box::new(account))).await?;
-        }
+    // All at once: where one account's mails keep the processor busy, each answer is a turn of that account later.
+    let asked = hub.all_keepers().into_iter().map(health);
+    // One that broke is begun again within seconds, and then answers.
+    for health in join_all(asked).await.into_iter().flatten() {
+        let account = account(health, books.as_ref().ok());
+        outgoing.send(&Answer::Account(Box::new(account))).await?;
     }
     outgoing.send(&Answer::Done).await
+}
+
+/// How an account is doing; `None` where its keeper does not say.
+async fn health(keeper: mpsc::Sender<Ask>) -> Option<Health> {
+    let asked = async {
+        let (tell, told) = oneshot::channel();
+        keeper.send(Ask::Health(tell)).await.ok()?;
+        told.await.ok()
+    };
+    timeout(ANSWER, asked).await.ok().flatten()
 }
 
 fn account(health: Health, books: Option<&Books>) -> Account {
@@ -244,5 +253,93 @@ impl Books {
             pending: count(&self.pending),
             refused: count(&self.refused),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        ANSWER, Answer, Ask, AtomicU64, Configuration, Health, Hub, Incoming, Mutex, Outgoing,
+        status,
+    };
+    use crate::imap::Condition;
+    use crate::ledger::Ledger;
+    use jiff::Timestamp;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, sleep};
+
+    /// Longer than any turn of an account should be.
+    const TURN: Duration = Duration::from_secs(1);
+
+    const ACCOUNTS: usize = 20;
+
+    /// A keeper that answers after a turn; `None`: it never does.
+    fn keeper(answers: Option<String>) -> mpsc::Sender<Ask> {
+        let (asks, mut asked) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(ask) = asked.recv().await {
+                sleep(TURN).await;
+                match (ask, &answers) {
+                    (Ask::Health(tell), Some(address)) => {
+                        let health = Health {
+                            address: address.clone(),
+                            condition: Condition::new(Timestamp::UNIX_EPOCH),
+                            connections: 1,
+                            waiters: 0,
+                            pending: 0,
+                        };
+                        tell.send(health).expect("somebody asked");
+                    }
+                    (ask, _) => unanswered.push(ask),
+                }
+            }
+        });
+        asks
+    }
+
+    /// Whose status is told, and how long that takes.
+    async fn told(keepers: impl Iterator<Item = Option<String>>) -> (Vec<String>, Duration) {
+        let nowhere = tempfile::tempdir().expect("a directory");
+        let named = keepers
+            .enumerate()
+            .map(|(number, answers)| (format!("{number:02}"), keeper(answers)));
+        let hub = Hub {
+            ledger: Ledger::at(nowhere.path().to_owned()),
+            config: Mutex::new(Configuration {
+                file: String::new(),
+                text: String::new(),
+            }),
+            keepers: Mutex::new(named.collect()),
+            reloads: mpsc::channel(1).0,
+            looks: AtomicU64::new(0),
+        };
+        let (ours, theirs) = tokio::io::duplex(1024 * 1024);
+        let begin = Instant::now();
+        status(&mut Outgoing::new(ours), &hub)
+            .await
+            .expect("a status");
+        let took = begin.elapsed();
+        let mut incoming = Incoming::new(theirs);
+        let mut addresses = Vec::new();
+        while let Some(Answer::Account(account)) = incoming.next().await.expect("an answer") {
+            addresses.push(account.address);
+        }
+        (addresses, took)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_status_of_many_accounts_takes_as_long_as_that_of_one() {
+        let all: Vec<_> = (0..ACCOUNTS).map(|number| format!("{number:02}")).collect();
+        assert_eq!(told(all.iter().cloned().map(Some)).await, (all, TURN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accounts_that_do_not_answer_keep_nobody_from_the_others() {
+        let every_second =
+            (0..ACCOUNTS).map(|number| (number % 2 == 0).then(|| number.to_string()));
+        let answering: Vec<_> = every_second.clone().flatten().collect();
+        assert_eq!(told(every_second).await, (answering, ANSWER));
     }
 }
