@@ -34,12 +34,12 @@ pub(crate) fn all() -> Vec<Rogue> {
         }),
         Rogue::but(
             "flood-exists",
-            Trouble("lines and did not finish IDLE within 15 s"),
+            Trouble("lines and did not finish IDLE within 15 s|lines in answer to one command"),
             |command, _| (command == "IDLE").then(|| endlessly("+ idling\r\n", "* 10 EXISTS\r\n")),
         ),
         Rogue::but(
             "flood-exists-jumping",
-            Trouble("lines and did not finish IDLE within 15 s"),
+            Trouble("lines and did not finish IDLE within 15 s|lines in answer to one command"),
             |command, _| {
                 (command == "IDLE")
                     .then(|| endlessly("+ idling\r\n", "* 4294967295 EXISTS\r\n* 0 EXISTS\r\n"))
