@@ -7,12 +7,17 @@ use lab::{Home, Program, SERVICE, SecretService, USERNAME, eventually, random_to
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fetch-token");
+
+/// Has `env` start a program as from a terminal.
+const DEFAULT: &str = "--default-signal=HUP,INT,QUIT,TERM";
+
 /// The built program, on a keychain that holds a token.
 fn with_token() -> (SecretService, Program, String) {
     let keychain = SecretService::start();
     let token = random_token();
     keychain.store(SERVICE, USERNAME, &token);
-    let program = Program::new(env!("CARGO_BIN_EXE_fetch-token")).with_keychain(&keychain);
+    let program = Program::new(PROGRAM).with_keychain(&keychain);
     (keychain, program, token)
 }
 
@@ -63,19 +68,35 @@ fn signals(status: &str) -> Vec<u64> {
 }
 
 #[test]
-fn each_signal_does_to_the_program_what_it_does_alone() {
-    let (_keychain, program, _) = with_token();
-    // Ignored and blocked is what was so before us: not SIGPIPE, which a Rust program ignores for itself.
+fn what_is_ignored_and_blocked_is_what_was_so_before_us() {
+    let (keychain, _, _) = with_token();
+    let env = Program::new("/usr/bin/env").with_keychain(&keychain);
+    // Not SIGPIPE, which a Rust program ignores for itself.
     let masks = ["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"];
-    let alone = Program::new("/bin/grep").run(&masks[1..]).expect_code(0);
-    let ours = [&["exec", USERNAME, "--"], &masks[..]].concat();
-    let output = program.run(ours).expect_code(0);
-    assert_eq!(
-        signals(&output.stdout()),
-        signals(&alone.stdout()),
-        "{}",
-        output.transcript()
-    );
+    let ours = [PROGRAM, "exec", USERNAME, "--"];
+    // From a terminal; by `nohup`; and in the background of a shell without job control.
+    for before in [
+        DEFAULT,
+        "--ignore-signal=HUP",
+        "--ignore-signal=INT,QUIT",
+        "--ignore-signal=TERM",
+        "--block-signal=HUP,TERM",
+    ] {
+        let alone = env.run([&[before], &masks[..]].concat()).expect_code(0);
+        let output = env.run([&[before], &ours[..], &masks].concat());
+        assert_eq!(
+            signals(&output.expect_code(0).stdout()),
+            signals(&alone.stdout()),
+            "{before}"
+        );
+    }
+}
+
+#[test]
+fn each_signal_does_to_the_program_what_it_does_alone() {
+    let (keychain, program, _) = with_token();
+    // However these tests were started.
+    let env = Program::new("/usr/bin/env").with_keychain(&keychain);
     for (name, number) in [
         ("TERM", 15),
         ("INT", 2),
@@ -83,7 +104,8 @@ fn each_signal_does_to_the_program_what_it_does_alone() {
         ("QUIT", 3),
         ("PIPE", 13),
     ] {
-        let running = program.spawn(shell("echo started; exec sleep 30"));
+        let alone = shell("echo started; exec sleep 30");
+        let running = env.spawn([&[DEFAULT, PROGRAM], &alone[..]].concat());
         running.stdout_line("started");
         eventually(
             "sleep in its place",

@@ -481,6 +481,22 @@ fn a_username_that_the_account_does_not_take_is_refused() {
         .expect_code(2);
 }
 
+/// As `nohup` and a shell without job control start what is to outlive them.
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_that_were_ignored_before_end_nothing() {
+    let stage = Stage::new();
+    let env = Program::new("/usr/bin/env").with_keychain(&stage.keychain);
+    let program = env!("CARGO_BIN_EXE_fetch-token");
+    let waiting = env.spawn(["--ignore-signal=HUP,INT", program, "-v", "wait", USERNAME]);
+    waiting.stderr_line("the server announces new mail");
+    waiting.signal("HUP");
+    waiting.signal("INT");
+    let token = stage.deliver_token(USERNAME);
+    waiting.wait().expect_code(0);
+    assert_eq!(stage.stored(USERNAME), Some(token));
+}
+
 #[test]
 fn ctrl_c_and_sigterm_end_everything_within_two_seconds() {
     let stage = Stage::new();

@@ -175,6 +175,8 @@ pub async fn dispatch(cli: Cli) -> i32 {
     };
     // What a signal interrupts is taken up by the next call: the ledger holds the intent, the mailbox the mail.
     let result = tokio::select! {
+        // What is done at once listens to nothing.
+        biased;
         result = work => result,
         signal = signal::ended(), if !is_daemon => Err(Failure::new(Exit::Signal(signal), "ended by a signal")),
     };

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::announce::{object, table};
 use super::{Exit, Failure, House};
 use crate::config;
+use crate::daemon::client::{self, Client, PATIENCE};
 use crate::daemon::protocol::{Account, Answer, Request};
-use crate::daemon::{Client, client};
 
 const HEAD: [&str; 7] = [
     "ACCOUNT",
@@ -43,7 +43,7 @@ pub(super) async fn status(house: &House) -> Result<Exit, Failure> {
 
 /// How each account of the daemon is doing whose socket lies in this directory; `None` where none runs.
 pub(super) async fn accounts(directory: &Path) -> Result<Option<Vec<Account>>, Failure> {
-    match Client::connect(directory).await? {
+    match Client::connect(directory, PATIENCE).await? {
         Some(daemon) => told(daemon).await.map(Some),
         None => Ok(None),
     }
@@ -64,7 +64,7 @@ async fn told(mut daemon: Client) -> Result<Vec<Account>, Failure> {
 
 /// The daemon; without one there is nothing to ask.
 pub(super) async fn daemon() -> Result<Client, Failure> {
-    let client = Client::connect(&config::runtime_directory()?).await?;
+    let client = Client::connect(&config::runtime_directory()?, PATIENCE).await?;
     client.ok_or_else(|| {
         Failure::new(
             Exit::Mailbox,

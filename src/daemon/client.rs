@@ -14,9 +14,9 @@ use super::protocol::{
 };
 use super::socket;
 
-/// How long the daemon may take to greet. It does nothing else first, unless it hangs; but where the machine is busy,
-/// whoever gives up after 1 s says of a sound daemon that it does not answer.
-const GREETING: Duration = Duration::from_secs(5);
+/// How long the daemon may take to greet where nobody else knows the answer. It does nothing else first, unless it
+/// hangs; but on a busy machine a sound one may take longer than a second.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the daemon cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,15 +49,16 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Reaches the daemon whose socket lies in this directory; `None` where there is none.
-    pub async fn connect(directory: &Path) -> Result<Option<Self>, Error> {
+    /// Reaches the daemon whose socket lies in this directory, and which greets within this time; `None` where there
+    /// is none.
+    pub async fn connect(directory: &Path, within: Duration) -> Result<Option<Self>, Error> {
         let Some(stream) = socket::connect(directory).await? else {
             return Ok(None);
         };
         let stream: Box<dyn Stream> = Box::new(stream);
         let (read, write) = split(stream);
         let mut incoming = Incoming::new(read);
-        let greeting: Greeting = timeout(GREETING, incoming.next())
+        let greeting: Greeting = timeout(within, incoming.next())
             .await
             .map_err(|_| Error::Mute(io::ErrorKind::TimedOut.into()))?
             .map_err(Error::Mute)?

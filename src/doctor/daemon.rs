@@ -11,11 +11,11 @@ use crate::daemon::client;
 use crate::daemon::protocol::{Account, Answer, Configuration, Request};
 use crate::imap::condition::State;
 
-/// How long the daemon may take to tell of its accounts.
-const STATUS: Duration = Duration::from_secs(5);
+/// How long the daemon may take to tell of its accounts: longer than it waits for one of them.
+const STATUS: Duration = Duration::from_secs(8);
 
 pub(super) async fn ask(runtime: &Path, file: &Path) -> Check {
-    let mut daemon = match Client::connect(runtime).await {
+    let mut daemon = match Client::connect(runtime, client::PATIENCE).await {
         Ok(Some(daemon)) => daemon,
         Ok(None) => {
             let measured = "none runs; each command watches by itself";

@@ -17,6 +17,9 @@ use crate::intake::{Intake, Step};
 use crate::news::News;
 use crate::receipt::CodeReceipt;
 
+/// How long the daemon may take to greet: where it does not, a watch of our own does the same.
+const GREETING: Duration = Duration::from_secs(1);
+
 /// How long the daemon may take to say what it is doing: the deadline has come by then.
 const STANDING: Duration = Duration::from_millis(500);
 
@@ -236,7 +239,7 @@ async fn daemon(
         return Err(None);
     }
     let runtime = config::runtime_directory().map_err(|_| None)?;
-    let client = match Client::connect(&runtime).await {
+    let client = match Client::connect(&runtime, GREETING).await {
         Err(error @ client::Error::Version(_)) => {
             return Err(Some(Alone::Version(error.to_string())));
         }

@@ -20,7 +20,7 @@ use super::{Exit, Failure, House, reload};
 use crate::account::Account;
 use crate::cli::LoginArgs;
 use crate::config::{Config, edit};
-use crate::daemon::client::Client;
+use crate::daemon::client::{Client, PATIENCE};
 use crate::imap::connect::Secured;
 use crate::imap::session::Session;
 use entry::{Draft, Plan};
@@ -132,7 +132,7 @@ pub(super) async fn tell_daemon(house: &House, file: &Path) -> Told {
     let Ok(runtime) = crate::config::runtime_directory() else {
         return Told::Absent;
     };
-    match Client::connect(&runtime).await {
+    match Client::connect(&runtime, PATIENCE).await {
         Ok(None) => return Told::Absent,
         Ok(Some(client)) => {
             let of_daemon = std::fs::canonicalize(&client.config().file).ok();
