@@ -519,10 +519,11 @@ fn a_secret_that_is_no_text_is_6_and_the_next_token_replaces_it() {
 fn a_hundred_that_write_at_once_leave_the_newest_token_of_each_username() {
     each_provider("many writers at once", |provider| {
         let desk = Desk::of(provider);
-        let all = if provider == Provider::GnomeKeyring {
-            100
-        } else {
-            30
+        let all = match provider {
+            Provider::GnomeKeyring => 100,
+            Provider::KWallet => 30,
+            // More crash it: see docs/keychains.md.
+            Provider::KeePassXc => 10,
         };
         let mut writers = Vec::new();
         for number in 0..all {
