@@ -179,7 +179,7 @@ async fn watch<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 async fn status<W: AsyncWrite + Unpin>(outgoing: &mut Outgoing<W>, hub: &Hub) -> io::Result<()> {
     // Once for all accounts: anybody can make these files long.
     let books = Books::read(&hub.ledger);
-    // All at once: where one account's mails keep the processor busy, each answer is a turn of that account later.
+    // All at once: one after the other, each would wait for a turn of the account whose mails keep the processor busy.
     let asked = hub.all_keepers().into_iter().map(health);
     // One that broke is begun again within seconds, and then answers.
     for health in join_all(asked).await.into_iter().flatten() {
